@@ -1,5 +1,5 @@
 /** The fields of a response; framing and connection fields are left to the downstream. */
-import { FieldBlock } from '../contract/field-block.ts';
+import { FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { DATE, idOfName, RATE_LIMIT, VIA, X_REQUEST_ID } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
@@ -44,7 +44,7 @@ export function writeResponseFields(
   if (head === null ? !saysDate(exchange.replyFields) : head.find(DATE) < 0) out.fields(exchange.runtime.date());
   const { via } = exchange.live.gateway;
   if (head !== null && via !== '') {
-    if (head.find(VIA) < 0 && head.minor === 1) out.fields(plainVia(via));
+    if (head.find(VIA) < 0) out.fields(plainVia(head, via));
     else out.field('Via', viaOf(head, via));
   }
   out.begin(REQUEST_ID);
@@ -83,13 +83,13 @@ function saysDate(headers: Reply['headers'] | null): boolean {
 }
 
 let lastVia = '';
-let lastViaField: FieldBlock = new FieldBlock([], []);
+const lastViaFields: Record<string, FieldBlock> = { '1.0': NO_FIELDS, '1.1': NO_FIELDS, '2.0': NO_FIELDS };
 
 /** That of a response which no other gateway has passed, made once: it is nearly always the same. */
-function plainVia(via: string): FieldBlock {
+function plainVia({ major, minor }: Head, via: string): FieldBlock {
   if (via !== lastVia) {
     lastVia = via;
-    lastViaField = new FieldBlock(['Via'], [`1.1 ${via}`]);
+    for (const version in lastViaFields) lastViaFields[version] = new FieldBlock(['Via'], [`${version} ${via}`]);
   }
-  return lastViaField;
+  return major === 2 ? lastViaFields['2.0']! : lastViaFields[minor === 1 ? '1.1' : '1.0']!;
 }

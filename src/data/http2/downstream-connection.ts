@@ -5,12 +5,14 @@
  * finds the preface of HTTP/2. Owner: the worker's thread.
  */
 import type { Socket } from 'node:net';
+import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { Http2Settings } from '../contract/snapshot.ts';
 import type { Peer } from '../exchange/downstream.ts';
 import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
+import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { type Reader, readInto } from '../wire/adopt.ts';
 import { Outbox } from '../wire/outbox.ts';
 import { isTooSlow, ReadWatch, type ReadWatchOwner, stalledReader } from '../wire/read-watch.ts';
@@ -32,6 +34,7 @@ import {
 } from './frames.ts';
 import type { Http2Host } from './host.ts';
 import type { FieldSink } from './hpack/decoder.ts';
+import { KnownRequest, RepeatedBlock } from './known-block.ts';
 import { readPriority } from './priority.ts';
 import { requestHead } from './request-head.ts';
 import { RequestStream } from './request-stream.ts';
@@ -73,6 +76,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   /** Made when bytes of a stream wait for the first time. */
   #stall: Deadline | null = null;
   #secondStep: Deadline | null = null;
+  readonly #repeated = new RepeatedBlock<KnownRequest>();
   #awaited = NOTHING;
   #lastOpened = 0;
   /** The last stream that is served; the client knows that those above are not. */
@@ -150,12 +154,24 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   #open(id: number, ended: boolean, bytes: Buffer, start: number, end: number): boolean {
     const { host } = this;
     const incoming = host.takeBuffers();
-    requestHead.begin(incoming, host.limits);
-    if (!this.decoder.decode(bytes, start, end, requestHead)) {
-      host.giveBuffers(incoming);
-      return this.failCompression();
+    const known = this.#repeated.find(bytes, start, end, ended, this.decoder.changes);
+    let problem: FaultKind | null = null;
+    let priority: string;
+    if (known !== null && known.limits === host.limits) {
+      known.fill(incoming);
+      priority = known.priority;
+    } else {
+      const before = this.decoder.changes;
+      requestHead.begin(incoming, host.limits);
+      if (!this.decoder.decode(bytes, start, end, requestHead)) {
+        host.giveBuffers(incoming);
+        return this.failCompression();
+      }
+      problem = requestHead.finish(ended);
+      priority = requestHead.priority;
+      if (problem === null && this.#repeated.isRepeated(bytes, start, end, ended, before, this.decoder.changes))
+        this.#keep(bytes, start, end, incoming, priority);
     }
-    const problem = requestHead.finish(ended);
     const stream = new RequestStream(this, id);
     if (this.streams.size >= this.#settings.maxConcurrentStreams) {
       // §5.1.2: not processed, so the client may send it again.
@@ -172,13 +188,19 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
       host.giveBuffers(incoming);
       return this.takeBudget(problem === FAULTS.headTooLarge ? 'field_block' : 'provoked_reset');
     }
-    if (requestHead.priority !== '') readPriority(requestHead.priority, stream);
+    if (priority !== '') readPriority(priority, stream);
     host.onHttp2Request();
     stream.begin(incoming, ended);
     const isLeaving = host.leaving || this.peer.admission.isOver;
     if (this.#requests === host.limits.maxRequestsPerConnection || (isLeaving && this.#secondStep === null))
       this.drain();
     return !this.isClosed;
+  }
+
+  #keep(bytes: Buffer, start: number, end: number, incoming: RequestBuffers, priority: string): void {
+    // A request for a tunnel has a key of its own, and a head of another memory does not fit in that of requests.
+    if (incoming.meaning.upgrade >= 0 || incoming.head.bytes !== incoming.bytes) return;
+    this.#repeated.keep(bytes, start, end, new KnownRequest(incoming, this.host.limits, priority));
   }
 
   /** §8.1: a second field block ends the request. */

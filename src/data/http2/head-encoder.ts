@@ -102,7 +102,7 @@ export class HeadEncoder implements HeadWriter {
   }
 
   copyFields(head: Head, drop: DropMask, nominated: readonly string[] | null, removed: readonly string[] | null): void {
-    const { bytes, marks, count } = head;
+    const { bytes, marks, count, origins } = head;
     for (let i = 0; i < count; i++) {
       if (!fieldPasses(head, i, drop, nominated, removed)) continue;
       const mark = i * MARKS;
@@ -112,7 +112,9 @@ export class HeadEncoder implements HeadWriter {
       const nameLength = nameEnd - nameStart;
       if (this.omitted !== null && nameIs(bytes, nameStart, nameEnd, this.omitted)) continue;
       if (head.major === 2 && valueStart - nameEnd === 2) {
-        this.#encoder.field(bytes, nameStart, nameLength, marks[mark + 3]! - valueStart);
+        const origin = origins === null ? 0 : origins[i]!;
+        if (!this.#encoder.writeKnown(origin))
+          this.#encoder.field(bytes, nameStart, nameLength, marks[mark + 3]! - valueStart, origin);
         continue;
       }
       if (nameLength + 2 > line.length) grow(nameLength + 2, 0);

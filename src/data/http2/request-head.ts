@@ -79,6 +79,7 @@ class RequestHeadReader implements FieldSink {
     this.#incoming = incoming;
     this.#limits = limits;
     this.#out = incoming.bytes;
+    incoming.head.origins ??= new Float64Array(incoming.head.ids.length);
     this.#length = 0;
     this.#count = 0;
     this.#seen = 0;
@@ -97,9 +98,9 @@ class RequestHeadReader implements FieldSink {
     this.priority = '';
   }
 
-  onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
+  onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number, origin: number): void {
     if (this.#kind !== null) this.#onFieldOfRefused(bytes, start, nameLength, valueLength, kind);
-    else if (kind < FIRST_PSEUDO) this.#onRegular(bytes, start, nameLength, valueLength, kind);
+    else if (kind < FIRST_PSEUDO) this.#onRegular(bytes, start, nameLength, valueLength, kind, origin);
     else if (kind <= P_UNKNOWN) this.#onPseudo(bytes, start + nameLength + 2, valueLength, kind);
     else if (kind === COOKIE) this.#onCrumb(bytes, start + nameLength + 2, valueLength);
     else if (kind === INVALID)
@@ -140,7 +141,14 @@ class RequestHeadReader implements FieldSink {
     this.#refuse(FAULTS.malformedRequest, detail);
   }
 
-  #onRegular(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
+  #onRegular(
+    bytes: Buffer,
+    start: number,
+    nameLength: number,
+    valueLength: number,
+    kind: number,
+    origin: number,
+  ): void {
     this.#regular = true;
     switch (kind) {
       case CONNECTION:
@@ -171,7 +179,7 @@ class RequestHeadReader implements FieldSink {
         break;
       default:
     }
-    this.#append(bytes, start, nameLength, valueLength, kind);
+    this.#append(bytes, start, nameLength, valueLength, kind, origin);
   }
 
   /** §8.3.1: both may be there, and then they say the same. */
@@ -184,11 +192,11 @@ class RequestHeadReader implements FieldSink {
       this.#malformed('Host and :authority differ');
   }
 
-  #append(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
+  #append(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number, origin: number): void {
     const length = nameLength + valueLength + 4;
     if (!this.#hasRoom(length) || !this.#hasField()) return;
     copyBytes(bytes, start, start + length, this.#out, this.#length);
-    this.#mark(nameLength, valueLength, kind);
+    this.#mark(nameLength, valueLength, kind, origin);
   }
 
   #hasRoom(length: number): boolean {
@@ -269,7 +277,7 @@ class RequestHeadReader implements FieldSink {
     copyBytes(value, start, start + length, out, from);
     out[from + length] = CR;
     out[from + length + 1] = LF;
-    this.#mark(name.length, length, kind);
+    this.#mark(name.length, length, kind, 0);
   }
 
   #hasField(): boolean {
@@ -279,14 +287,15 @@ class RequestHeadReader implements FieldSink {
   }
 
   /** The line that was written at the end of what there is. */
-  #mark(nameLength: number, valueLength: number, kind: number): void {
-    const { marks, ids } = this.#incoming!.head;
+  #mark(nameLength: number, valueLength: number, kind: number, origin: number): void {
+    const { marks, ids, origins } = this.#incoming!.head;
     const at = this.#length;
     const mark = this.#count * MARKS;
     marks[mark] = at;
     marks[mark + 1] = at + nameLength;
     marks[mark + 2] = at + nameLength + 2;
     marks[mark + 3] = at + nameLength + 2 + valueLength;
+    origins![this.#count] = origin;
     ids[this.#count++] = kind;
     this.#seen |= 1 << kind;
     this.#length = at + nameLength + valueLength + 4;

@@ -31,7 +31,11 @@ class ResponseHeadReader implements FieldSink {
     this.#regular = false;
   }
 
-  onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
+  constructor() {
+    this.head.origins = new Float64Array(MAX_FIELDS);
+  }
+
+  onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number, origin: number): void {
     if (this.#problem !== '') return;
     const nameEnd = start + nameLength;
     if (kind === P_STATUS && !this.#regular && this.#status === 0) {
@@ -52,7 +56,7 @@ class ResponseHeadReader implements FieldSink {
       kind === UPGRADE
     )
       this.#problem = `${bytes.latin1Slice(start, nameEnd)} is a field of HTTP/1.1 connections`;
-    else if (!this.#builder.line(bytes, start, nameLength, valueLength, kind === COOKIE ? OTHER : kind))
+    else if (!this.#builder.line(bytes, start, nameLength, valueLength, kind === COOKIE ? OTHER : kind, origin))
       this.#problem = `the head has more than ${MAX_FIELDS} fields or ${MAX_HEAD_BYTES} bytes`;
   }
 

@@ -11,6 +11,7 @@ import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import { type FieldBlock, FieldStart } from '../contract/field-block.ts';
 import type { UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
+import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
 import { CANCEL, END_STREAM, errorName, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from './frames.ts';
@@ -131,17 +132,24 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
 
   // --- the response ------------------------------------------------------------------------------------------
 
-  /** A field block was decoded to `responseHead`. */
-  onHead(ended: boolean): void {
-    const handler = this.#handler;
-    if (handler === null) return;
+  /** What a head means does not depend on this request. */
+  get takesKnownHead(): boolean {
+    return this.#handler !== null && this.#method !== 'HEAD' && !this.#asksForTunnel;
+  }
+
+  /** A field block was decoded to `responseHead`. False: nothing waits for it, or it is malformed. */
+  finishHead(ended: boolean): boolean {
+    if (this.#handler === null) return false;
     this.#responseBegan = true;
     const problem = responseHead.finish(this.#method, ended);
-    if (problem !== '') {
-      this.#failWith(FAULTS.upstreamMalformed, problem, PROTOCOL_ERROR);
-      return;
-    }
-    const { head, meaning } = responseHead;
+    if (problem === '') return true;
+    this.#failWith(FAULTS.upstreamMalformed, problem, PROTOCOL_ERROR);
+    return false;
+  }
+
+  onSoundHead(head: Head, meaning: MessageFraming, ended: boolean): void {
+    const handler = this.#handler!;
+    this.#responseBegan = true;
     if (head.status < 200) {
       this.#interimBytes += head.end;
       if (this.#interimBytes > MAX_INTERIM_BYTES)

@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import { isTls } from '../../base/on-demand.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { ConnectionEnd } from '../contract/service-state.ts';
+import { MessageFraming } from '../parser/framing.ts';
 import { nextAgeShare } from '../wire/connection-age.ts';
 import { Outbox } from '../wire/outbox.ts';
 import { Http2Connection } from './connection.ts';
@@ -26,6 +27,7 @@ import {
   settingsFrame,
 } from './frames.ts';
 import type { FieldSink } from './hpack/decoder.ts';
+import { type KnownResponse, RepeatedBlock } from './known-block.ts';
 import { MAX_HEAD_BYTES, responseHead } from './response-head.ts';
 import { ResponseStream } from './response-stream.ts';
 import type { Http2Stream } from './stream.ts';
@@ -79,6 +81,7 @@ export class UpstreamConnection extends Http2Connection {
   end: ConnectionEnd = 'other';
   readonly #owner: UpstreamConnectionOwner;
   readonly #wheel: TimerWheel;
+  readonly #repeated = new RepeatedBlock<KnownResponse>();
   #nextId = 1;
   #served = 0;
   #isGoingAway = false;
@@ -196,9 +199,27 @@ export class UpstreamConnection extends Http2Connection {
       return this.decoder.decode(bytes, start, end, IGNORED) || this.failCompression();
     }
     if (stream.hasHead) return this.#onTrailers(stream, ended, bytes, start, end);
+    const known = stream.takesKnownHead ? this.#repeated.find(bytes, start, end, ended, this.decoder.changes) : null;
+    if (known !== null) {
+      stream.onSoundHead(known.head, known.meaning, ended);
+      return !this.isClosed;
+    }
+    const before = this.decoder.changes;
     responseHead.begin();
     if (!this.decoder.decode(bytes, start, end, responseHead)) return this.failCompression();
-    stream.onHead(ended);
+    const isSound = stream.finishHead(ended);
+    if (!isSound) return !this.isClosed;
+    const { head, meaning } = responseHead;
+    if (
+      stream.takesKnownHead &&
+      head.status >= 200 &&
+      this.#repeated.isRepeated(bytes, start, end, ended, before, this.decoder.changes)
+    )
+      this.#repeated.keep(bytes, start, end, {
+        head: head.copy(),
+        meaning: Object.assign(new MessageFraming(), meaning),
+      });
+    stream.onSoundHead(head, meaning, ended);
     return !this.isClosed;
   }
 

@@ -66,12 +66,12 @@ export class HeadBuilder {
   }
 
   /** The same from the line `name: value CRLF`, of a field whose number is known. */
-  line(bytes: Buffer, start: number, nameLength: number, valueLength: number, id: number): boolean {
+  line(bytes: Buffer, start: number, nameLength: number, valueLength: number, id: number, origin = 0): boolean {
     const length = nameLength + valueLength + 4;
     if (!this.#hasRoom(length)) return false;
     const at = this.#used;
     copyBytes(bytes, start, start + length, this.#memory, at);
-    return this.#note(at, at + nameLength, at + nameLength + 2 + valueLength, id);
+    return this.#note(at, at + nameLength, at + nameLength + 2 + valueLength, id, origin);
   }
 
   /** Ends the head; it is valid as long as the memory is. */
@@ -90,10 +90,10 @@ export class HeadBuilder {
     memory[nameEnd + 1] = SPACE;
     memory[valueEnd] = CR;
     memory[valueEnd + 1] = LF;
-    return this.#note(nameStart, nameEnd, valueEnd, fieldId(memory, nameStart, nameEnd));
+    return this.#note(nameStart, nameEnd, valueEnd, fieldId(memory, nameStart, nameEnd), 0);
   }
 
-  #note(nameStart: number, nameEnd: number, valueEnd: number, id: number): boolean {
+  #note(nameStart: number, nameEnd: number, valueEnd: number, id: number, origin: number): boolean {
     const head = this.#head;
     const { count, marks, ids } = head;
     if (count === ids.length) return false;
@@ -104,6 +104,7 @@ export class HeadBuilder {
     marks[mark + 2] = nameEnd + 2;
     marks[mark + 3] = valueEnd;
     ids[count] = id;
+    if (head.origins !== null) head.origins[count] = origin;
     head.seen |= 1 << id;
     head.count = count + 1;
     return true;

@@ -53,6 +53,8 @@ export class Head {
   /** Per field: name start, name end, value start, value end (both without white space around). */
   marks: Int32Array;
   ids: Uint8Array;
+  /** Of a head that came by HTTP/2: where each line comes from (http2/hpack/origins.ts). Null: that is not known. */
+  origins: Float64Array | null = null;
 
   /** Why the head was refused. */
   problem: FaultKind = FAULTS.malformedRequest;
@@ -94,6 +96,7 @@ export class Head {
     head.seen = this.seen;
     head.marks = this.marks.slice(0, this.count * MARKS);
     head.ids = this.ids.slice(0, this.count);
+    if (this.origins !== null && this.major === 2) head.origins = this.origins.slice(0, this.count);
     return head;
   }
 

@@ -11,6 +11,7 @@ import { copyBytes } from '../../../base/copy-bytes.ts';
 import { DynamicTable } from './dynamic-table.ts';
 import { kindOf } from './field-kinds.ts';
 import { decodeHuffman, mostDecoded } from './huffman.ts';
+import { newOrigin } from './origins.ts';
 import {
   STATIC_COUNT,
   STATIC_KINDS,
@@ -23,9 +24,9 @@ import {
 export interface FieldSink {
   /**
    * `name: value CRLF` starts at `start` of bytes that stay as they are until this returns; `kind` is of
-   * field-kinds.ts.
+   * field-kinds.ts, `origin` of origins.ts.
    */
-  onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void;
+  onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number, origin: number): void;
 }
 
 /** Initial value of SETTINGS_HEADER_TABLE_SIZE (RFC 9113 §6.5.2); we announce no other. */
@@ -47,6 +48,11 @@ export class HpackDecoder {
   constructor(tableBytes = TABLE_BYTES) {
     this.#table = new DynamicTable(tableBytes);
     this.#mostTableBytes = tableBytes;
+  }
+
+  /** As long as it stays the same, equal blocks mean the same fields. */
+  get changes(): number {
+    return this.#table.changes;
   }
 
   /** Decodes one whole block. False is a connection error (RFC 9113 §4.3, COMPRESSION_ERROR): the table is lost. */
@@ -106,6 +112,7 @@ export class HpackDecoder {
         table.nameLengthOf(number),
         table.valueLengthOf(number),
         table.kindOf(number),
+        table.originOf(number),
       );
       return true;
     }
@@ -116,6 +123,7 @@ export class HpackDecoder {
       STATIC_NAME_LENGTHS[index]!,
       STATIC_VALUE_LENGTHS[index]!,
       STATIC_KINDS[index]!,
+      index,
     );
     return true;
   }
@@ -147,8 +155,9 @@ export class HpackDecoder {
     line[lineEnd] = 0x0d;
     line[lineEnd + 1] = 0x0a;
     const kind = kindOf(line, 0, nameLength, valueLength);
-    if (isIndexed) this.#table.insert(line, 0, nameLength, valueLength, kind);
-    sink.onField(line, 0, nameLength, valueLength, kind);
+    const origin = isIndexed ? newOrigin() : 0;
+    if (isIndexed) this.#table.insert(line, 0, nameLength, valueLength, kind, origin);
+    sink.onField(line, 0, nameLength, valueLength, kind, origin);
     return true;
   }
 

@@ -13,6 +13,7 @@ const FIRST_BYTES = 256;
 const FIRST_ENTRIES = 8;
 const NOTHING = Buffer.alloc(0);
 const NO_NUMBERS = new Int32Array(0);
+const NO_ORIGINS = new Float64Array(0);
 
 const START = 0;
 const NAME = 1;
@@ -29,8 +30,12 @@ export class DynamicTable {
   maxSize: number;
   /** A ring of four numbers per entry: start, name length, value length, kind. */
   #entries: Int32Array = NO_NUMBERS;
+  /** A ring, too (origins.ts); a decoder's table has one. */
+  #origins: Float64Array = NO_ORIGINS;
   #mask = -1;
   #used = 0;
+  /** How often it has changed: as long as that stays, each index means the same. */
+  changes = 0;
 
   constructor(maxSize: number) {
     this.maxSize = maxSize;
@@ -52,6 +57,10 @@ export class DynamicTable {
     return this.#entries[((number & this.#mask) << 2) + KIND]!;
   }
 
+  originOf(number: number): number {
+    return this.#origins[number & this.#mask]!;
+  }
+
   /** Is the entry with this number still here? */
   has(number: number): boolean {
     return number < this.inserted && number >= this.inserted - this.count;
@@ -59,6 +68,7 @@ export class DynamicTable {
 
   /** RFC 7541 §4.3. */
   resize(maxSize: number): void {
+    this.changes++;
     this.maxSize = maxSize;
     this.#evictTo(maxSize);
   }
@@ -67,7 +77,8 @@ export class DynamicTable {
    * Takes the line that starts at `start`; it must not lie in this table. An entry that is larger than the table
    * empties it (§4.4). False: it is not in the table now.
    */
-  insert(line: Uint8Array, start: number, nameLength: number, valueLength: number, kind: number): boolean {
+  insert(line: Uint8Array, start: number, nameLength: number, valueLength: number, kind: number, origin = 0): boolean {
+    this.changes++;
     const size = nameLength + valueLength + ENTRY_OVERHEAD;
     if (size > this.maxSize) {
       this.#evictTo(0);
@@ -77,6 +88,7 @@ export class DynamicTable {
     const length = nameLength + valueLength + LINE_OVERHEAD;
     if (this.#used + length > this.bytes.length) this.#makeRoom(length);
     if (this.count > this.#mask) this.#makeEntries();
+    if (origin !== 0) this.#keepOrigin(origin);
     const at = (this.inserted & this.#mask) << 2;
     this.#entries[at + START] = this.#used;
     this.#entries[at + NAME] = nameLength;
@@ -88,6 +100,16 @@ export class DynamicTable {
     this.count++;
     this.size += size;
     return true;
+  }
+
+  #keepOrigin(origin: number): void {
+    if (this.#origins.length <= this.#mask) {
+      const before = this.#origins;
+      this.#origins = new Float64Array(this.#mask + 1);
+      for (let number = this.inserted - this.count; number < this.inserted; number++)
+        this.#origins[number & this.#mask] = before[number & (before.length - 1)]!;
+    }
+    this.#origins[this.inserted & this.#mask] = origin;
   }
 
   #evictTo(size: number): void {

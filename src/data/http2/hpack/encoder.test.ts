@@ -45,6 +45,51 @@ test('what is encoded is decoded to the same fields, block after block, whatever
   );
 });
 
+test('a line of a known origin is named by its entry as long as that is there, and never one that may be a secret', () => {
+  const encoder = new HpackEncoder();
+  const decoder = new HpackDecoder();
+  /** From another connection's table, where each pair has its origin. */
+  const pass = (pairs: readonly (readonly [Pair, number])[]): [bytes: number, same: boolean] => {
+    encoder.begin();
+    for (const [[name, value], origin] of pairs) {
+      const line = Buffer.from(`${name}: ${value}\r\n`, 'latin1');
+      if (!encoder.writeKnown(origin)) encoder.field(line, 0, name.length, value.length, origin);
+    }
+    const bytes = Buffer.from(encoder.bytes.subarray(0, encoder.length));
+    encoder.end();
+    const decoded = decodeBlock(decoder, bytes);
+    return [bytes.length, JSON.stringify(decoded) === JSON.stringify(pairs.map(([pair]) => pair))];
+  };
+  const one: Pair = ['server', 'something long enough'];
+  const sizes = Array.from({ length: 4 }, () => pass([[one, 100]]));
+  assert.deepEqual(sizes.slice(2), [
+    [1, true],
+    [1, true],
+  ]);
+  // Origins that share a place in memory of the encoder.
+  for (let i = 0; i < 3; i++)
+    assert.equal(
+      pass([
+        [['server', 'another one'], 164],
+        [one, 100],
+      ])[1],
+      true,
+    );
+  // RFC 7541 Appendix A, entry 16.
+  assert.deepEqual(pass([[['accept-encoding', 'gzip, deflate'], 16]]), [1, true]);
+  for (let i = 0; i < 4; i++) {
+    const [bytes, same] = pass([[['authorization', 'Bearer x'], 200]]);
+    assert.ok(same && bytes > 9, `${bytes} bytes`);
+  }
+  // What pushes it out of the table.
+  for (let i = 0; i < 300; i++)
+    for (let twice = 0; twice < 2; twice++)
+      assert.equal(pass([[['x-long', `${i}`.padStart(200, 'v')], 1000 + i]])[1], true);
+  assert.equal(pass([[one, 100]])[1], true);
+  encoder.limitTable(0);
+  assert.equal(pass([[one, 100]])[1], true);
+});
+
 test('a field costs one byte from its third time on, one that changes never fills the table', () => {
   const encoder = new HpackEncoder();
   const same: Pair = ['server', 'something long enough to be worth it'];

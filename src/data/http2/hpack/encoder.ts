@@ -30,6 +30,10 @@ const SEEN = 64;
 /** Those of encoders that have not written any: an idle connection has no memory of its own for them. */
 const NO_SLOTS = new Int32Array(SLOTS);
 const NONE_SEEN = new Int32Array(SEEN);
+/** A power of two. */
+const ORIGINS = 64;
+const NO_ORIGINS = new Float64Array(ORIGINS);
+const NO_PLACES = new Int32Array(ORIGINS);
 
 /** Whose values may be secrets: guessing one against the size of what we send must not be possible (RFC 7541 §7.1). */
 const SECRETS = new Set([
@@ -99,6 +103,9 @@ export class HpackEncoder {
   #slots = NO_SLOTS;
   /** Hashes of lines that came once. */
   #seen = NONE_SEEN;
+  /** Origins of lines that are in the table, and the numbers of their entries. */
+  #origins = NO_ORIGINS;
+  #places = NO_PLACES;
   /** Sizes to announce at the beginning of the next block (§4.2), or -1. */
   #lowestSize = -1;
   #newSize = -1;
@@ -170,8 +177,35 @@ export class HpackEncoder {
     this.length += bytes.length;
   }
 
-  /** One field: the line `name: value CRLF` at `start`, its name in lower case. */
-  field(line: Buffer, start: number, nameLength: number, valueLength: number): void {
+  /** Writes a line that is in a table by its origin (origins.ts). False: it is not, or that is not known. */
+  writeKnown(origin: number): boolean {
+    if (origin <= STATIC_COUNT) {
+      if (origin === 0) return false;
+      this.#makeRoom(1);
+      this.bytes[this.length++] = INDEXED | origin;
+      return true;
+    }
+    const slot = origin & (ORIGINS - 1);
+    const number = this.#places[slot]!;
+    if (this.#origins[slot] !== origin || !this.#table.has(number)) return false;
+    this.#makeRoom(6);
+    this.#integer(STATIC_COUNT + this.#table.inserted - number, 7, INDEXED);
+    return true;
+  }
+
+  #learn(origin: number, number: number): void {
+    if (origin <= STATIC_COUNT) return;
+    if (this.#origins === NO_ORIGINS) {
+      this.#origins = new Float64Array(ORIGINS);
+      this.#places = new Int32Array(ORIGINS);
+    }
+    const slot = origin & (ORIGINS - 1);
+    this.#origins[slot] = origin;
+    this.#places[slot] = number;
+  }
+
+  /** One field: the line `name: value CRLF` at `start`, its name in lower case; `origin` where it is known. */
+  field(line: Buffer, start: number, nameLength: number, valueLength: number, origin = 0): void {
     const length = nameLength + 2 + valueLength;
     this.#makeRoom(length + 24);
     const hash = length > LONGEST_INDEXED ? 0 : hashOf(line, start, length);
@@ -180,6 +214,7 @@ export class HpackEncoder {
     const number = this.#slots[slot]! - 1;
     if (number >= 0 && this.#isEntry(number, line, start, nameLength, length)) {
       this.#integer(STATIC_COUNT + this.#table.inserted - number, 7, INDEXED);
+      this.#learn(origin, number);
       return;
     }
     const rule = ruleFor(line, start, nameLength);
@@ -198,6 +233,7 @@ export class HpackEncoder {
     if (!this.#table.insert(line, start, nameLength, valueLength, 0)) return;
     if (this.#slots === NO_SLOTS) this.#slots = new Int32Array(SLOTS);
     this.#slots[slot] = this.#table.inserted;
+    this.#learn(origin, this.#table.inserted - 1);
   }
 
   #isEntry(number: number, line: Buffer, start: number, nameLength: number, length: number): boolean {
@@ -258,7 +294,7 @@ export class HpackEncoder {
 }
 
 /** Four bytes at a time, since each multiplication waits for the one before. */
-function hashOf(line: Buffer, start: number, length: number): number {
+export function hashOf(line: Buffer, start: number, length: number): number {
   let hash = length;
   let at = start;
   for (const last = start + length - 4; at <= last; at += 4) {
