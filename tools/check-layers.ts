@@ -59,7 +59,7 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
   http1: ['exchange', 'parser', 'wire'],
   http2: ['exchange', 'parser', 'wire'],
   upstream: ['exchange', 'http1', 'http2', 'wire'],
-  config: ['actions', 'balancer', 'cache', 'exchange', 'router', 'upstream'],
+  config: ['actions', 'balancer', 'cache', 'content', 'exchange', 'router', 'upstream'],
   listener: ['exchange', 'http1', 'http2', 'runtime.ts', 'wire'],
 };
 

@@ -75,7 +75,7 @@ export function openFound(store: CacheStore, place: Place, isUse = true): Found 
   return { place, reader, filling, passes };
 }
 
-type LookingRequest = KeyRequest & {
+export type LookingRequest = KeyRequest & {
   readonly method: string;
   readonly contentLength: number;
   readonly upgrade: string;

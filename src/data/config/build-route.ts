@@ -17,7 +17,7 @@ import type { UpstreamService } from '../exchange/attempt.ts';
 import { ResponseReferences } from '../exchange/response-references.ts';
 import { strippedPrefixOf } from '../router/path-prefix.ts';
 import { versionFields } from '../router/versions.ts';
-import { changesOf, sparingHits } from './spared-hits.ts';
+import { sparingHits, sparingOf } from './spared-hits.ts';
 
 export interface RouteParts {
   readonly services: ReadonlyMap<string, UpstreamService>;
@@ -57,9 +57,7 @@ function built(settings: RouteSettings, parts: RouteParts, caches: RouteCaches, 
   const environment = parts.environment(settings);
   const cache = caches.get(settings);
   const sparing =
-    cache instanceof CachedRoute && !cache.settings.countsHits
-      ? { cache, changes: changesOf(settings.policies) }
-      : null;
+    cache instanceof CachedRoute && !cache.settings.countsHits ? sparingOf(cache, settings.policies) : null;
   const readOnlyWhilePending: unknown[] = [];
   const first: PolicyHooks[] = [];
   const others: PolicyHooks[] = [];

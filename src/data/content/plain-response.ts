@@ -12,6 +12,12 @@ export function askForWholeBody(exchange: PolicyContext): void {
   exchange.removeUpstreamHeader('If-Range');
 }
 
+/** What the service gets in this field (in lower case) after `askForWholeBody`; undefined: what it would get anyway. */
+export function sentForWholeBody(name: string): string | null | undefined {
+  if (name === 'accept-encoding') return 'identity';
+  return name === 'range' || name === 'if-range' ? null : undefined;
+}
+
 /** In `responseHead`, for a service that packs though it was asked not to. False: it was refused. */
 export function unpackResponse(exchange: PolicyContext, maxBytes: number, failed: (cause: string) => Fault): boolean {
   const field = exchange.sentHeader('content-encoding');

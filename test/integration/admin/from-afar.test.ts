@@ -142,6 +142,11 @@ test('keys, sessions, quotas, bans and the cache are administered from afar', as
 
   const [quota] = (await json('usage', 'show', 'mia')) as { quota: string; limit: number; remaining: number }[];
   assert.deepEqual([quota!.quota, quota!.limit, quota!.remaining], ['stories', 3, 3]);
+  // By each name that an account has, in any case; a name that none has is no account without use.
+  for (const name of ['MIA', 'Mia@Example.com']) assert.deepEqual((await json('usage', 'show', name))[0], quota);
+  const unknown = await line.run('usage', 'show', 'miah');
+  assert.deepEqual([unknown.code, unknown.out], [4, '']);
+  assert.match(unknown.err, /^there is no account "miah", and no caller of that name has used anything; /);
   const ban = await json('ban', 'add', '203.0.113.7', '--for', '1h');
   assert.deepEqual([ban.subject, ban.made_by], ['203.0.113.7', 'token:admin']);
   assert.equal((await line.run('ban', 'lift', '203.0.113.7')).out, 'lifted: 203.0.113.7\n');

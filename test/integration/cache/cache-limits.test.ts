@@ -15,7 +15,12 @@ describe('hits of the cache and limits', () => {
   before(async () => {
     const upstream = await httpUpstream(scope, (request, response) => {
       // What a stored response says it cost, it cost whoever fetched it.
-      response.writeHead(200, { 'Cache-Control': 'max-age=600, public', 'X-Cost': '3' }).end(request.url);
+      const stored = { 'Cache-Control': 'max-age=600, public', 'X-Cost': '3' };
+      if (request.url!.startsWith('/read'))
+        response
+          .writeHead(200, { ...stored, Vary: 'Accept-Encoding', 'Content-Type': 'application/json' })
+          .end(JSON.stringify({ coding: request.headers['accept-encoding'] ?? '' }));
+      else response.writeHead(200, stored).end(request.url);
     });
     const route = (path: string, more: Readonly<Record<string, unknown>>) => ({
       match: { path },
@@ -36,6 +41,16 @@ describe('hits of the cache and limits', () => {
             rateLimit: limits,
             cache: { countHits: false },
             transform: { request: { query: { set: { of: '{auth.sub}' } } } },
+          }),
+          route('/read/changed/*', {
+            rateLimit: limits,
+            cache: { countHits: false },
+            transform: { response: { omit: ['/secret'] } },
+          }),
+          route('/read/checked/*', {
+            rateLimit: limits,
+            cache: { countHits: false },
+            validate: { response: { body: { type: 'object' } } },
           }),
           route('/quota/*', { quota: 'monthly', cache: { countHits: false } }),
           route('/mine/*', { rateLimit: limits, cache: { countHits: false, by: 'user' } }),
@@ -98,6 +113,21 @@ describe('hits of the cache and limits', () => {
     for (let i = 0; i < 5; i++) asked.push(await withBody());
     assert.deepEqual([asked[0], asked.at(-1)], [200, 429]);
     assert.deepEqual(await get('/spared/body', 'zoe'), [200, 'hit']);
+  });
+
+  test('where a policy reads responses, and asks for them in one coding, hits are spared as well', async () => {
+    for (const path of ['/read/changed/a', '/read/checked/a']) {
+      const hits = [];
+      // 12 are allowed, and the first one costs 3 of them.
+      for (const coding of ['gzip', 'gzip', 'br', 'br', ...Array<string>(16).fill('gzip')])
+        hits.push(await get(path, 'ada', { 'Accept-Encoding': coding }));
+      assert.deepEqual(
+        hits.filter(([status]) => status !== 200),
+        [],
+        path,
+      );
+      assert.equal(hits.filter(([, how]) => how === 'hit').length, 18, `${path}: one for each coding was fetched`);
+    }
   });
 
   test('quotas too', async () => {
