@@ -1229,7 +1229,7 @@ export interface WrittenService<N extends Names> {
     readonly delay?: string | number | undefined;
     /** The same, when a response takes longer than this share of recent ones; instead of `delay`. Values: share (at least 50%, at most 99.99%). */
     readonly percentile?: string | number | undefined;
-    /** Methods that may be sent twice. Values: list of text (at most 10). Default: `GET`, `HEAD`. */
+    /** Methods that may be sent twice. A request with a body is not. Values: list of text (at most 10). Default: `GET`, `HEAD`. */
     readonly methods?: readonly string[] | undefined;
   } | undefined;
   /** How long the share of a new or recovered instance grows to its full weight. Values: duration (at least 100ms, at most 1h), or `off`. Default: `off`. */

@@ -141,7 +141,7 @@ export const hedge = z
     percentile: ratio({ min: 0.5, max: 0.9999 })
       .optional()
       .describe('The same, when a response takes longer than this share of recent ones; instead of `delay`.'),
-    methods: z.array(method()).min(1).max(10).prefault(['GET', 'HEAD']).describe('Methods that may be sent twice.'),
+    methods: z.array(method()).min(1).max(10).prefault(['GET', 'HEAD']).describe('Methods that may be sent twice. A request with a body is not.'),
   })
   .check((context) => {
     if ((context.value.delay === undefined) !== (context.value.percentile === undefined)) return;
