@@ -67,11 +67,33 @@ describe('a session in cookies', () => {
     const { attributes } = jarOf(
       await secure.call('POST', '/api/auth/browser/login', { username: 'victim', password: PASSWORD }),
     );
-    const own = attributes.filter((line) => line.includes('gh_access') || line.includes('gh_refresh'));
-    assert.equal(own.length, 2);
+    const own = attributes.filter((line) => /gh_(?:access|refresh|session)/.test(line));
+    assert.equal(own.length, 3);
     for (const line of own) assert.match(line, /; Secure/);
-    assert.ok(own.some((line) => line.startsWith('__Host-gh_access=')));
+    for (const name of ['access', 'session']) assert.ok(own.some((line) => line.startsWith(`__Host-gh_${name}=`)));
     for (const line of attributes) assert.doesNotMatch(line, /Domain=/);
+  });
+
+  test('a refresh cookie that a neighbouring host planted is not taken, nor keeps the own one from working', async (t) => {
+    const secure = await identityScene(t, { identity: { cookies: {}, publicUrl: 'https://app.example.com' } });
+    const signIn = async (username: string): Promise<Jar> => {
+      await secure.account(username);
+      return jarOf(await secure.call('POST', '/api/auth/browser/login', { username, password: PASSWORD }));
+    };
+    const pair = (jar: Jar, name: string): string => `${name}=${jar.cookies[name]}`;
+    const [own, planted] = [await signIn('victim'), await signIn('mallory')];
+    const [token, session] = ['__Secure-gh_refresh', '__Host-gh_session'] as const;
+    const refreshed = (...pairs: string[]): Promise<Answer> =>
+      secure.call('POST', '/api/auth/browser/refresh', undefined, cookie(...pairs));
+    assert.equal((await refreshed(pair(planted, token))).status, 401);
+    assert.equal((await refreshed(pair(planted, token), pair(own, session))).status, 401);
+    const both = await refreshed(pair(planted, token), pair(own, token), pair(own, session));
+    assert.equal(both.status, 200);
+    assert.equal(jarOf(both).csrf, own.csrf);
+    // The planted one was not used up or ended either: nothing happened to it here.
+    assert.equal((await refreshed(pair(planted, token), pair(planted, session))).status, 200);
+    const out = await secure.call('POST', '/api/auth/browser/logout', undefined, cookie(pair(own, session)));
+    assert.ok(out.headers.getSetCookie().some((line) => line.startsWith(`${session}=;`)));
   });
 
   test('reading needs the cookie, changing needs the CSRF token too', async () => {

@@ -16,7 +16,15 @@ export function accessCookieName(publicUrl: string): string {
   return publicUrl.startsWith('https:') ? '__Host-gh_access' : 'gh_access';
 }
 
-/** Sent to the paths of sign-in only, hence not `__Host-`, which wants the path `/`. */
+/**
+ * Sent to the paths of sign-in only, hence not `__Host-`, which wants the path `/`. So a neighbour (another subdomain)
+ * can plant one; it counts only beside the cookie of its session.
+ */
 export function refreshCookieName(publicUrl: string): string {
   return publicUrl.startsWith('https:') ? '__Secure-gh_refresh' : 'gh_refresh';
+}
+
+/** Says which session this browser has; null without https, where no cookie is bound to a host. */
+export function sessionCookieName(publicUrl: string): string | null {
+  return publicUrl.startsWith('https:') ? '__Host-gh_session' : null;
 }

@@ -99,7 +99,7 @@ describe('signing in on a page', () => {
     const fields = { login: 'cleo', password: PASSWORD, next: '/gatehouse/console/' };
     const done = await send(`${pages}/sign-in`, fields);
     assert.deepEqual([done.status, done.headers.get('location')], [303, '/gatehouse/console/']);
-    assert.deepEqual(cookieNames(done), ['__Host-gh_access', '__Secure-gh_refresh', 'gh_device']);
+    assert.deepEqual(cookieNames(done), ['__Host-gh_access', '__Host-gh_session', '__Secure-gh_refresh', 'gh_device']);
     const refresh = done.headers.getSetCookie().find((line) => line.includes('gh_refresh')) ?? '';
     assert.match(refresh, /Path=\/api\/auth\/browser;.*HttpOnly.*SameSite=Strict/);
     const cookie = done.headers

@@ -6,7 +6,13 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
-import { accessCookieName, CSRF_CLAIM, CSRF_FIELD, refreshCookieName } from '../../../data/contract/browser-session.ts';
+import {
+  accessCookieName,
+  CSRF_CLAIM,
+  CSRF_FIELD,
+  refreshCookieName,
+  sessionCookieName,
+} from '../../../data/contract/browser-session.ts';
 import type { IdentityContext } from '../context.ts';
 import type { Env } from '../http/actor.ts';
 import { forbidden } from '../problem.ts';
@@ -28,6 +34,16 @@ export function giveCookies(context: IdentityContext, c: Context<Env>, tokens: T
     path: '/',
     maxAge: expiresIn,
   });
+  const bound = sessionCookieName(publicUrl);
+  if (refreshToken !== undefined && bound !== null) {
+    setCookie(c, bound, sessionId, {
+      httpOnly: true,
+      secure,
+      sameSite: 'Strict',
+      path: '/',
+      ...(refreshExpiresIn === undefined ? {} : { maxAge: refreshExpiresIn }),
+    });
+  }
   if (refreshToken !== undefined) {
     setCookie(c, refreshCookieName(publicUrl), refreshToken, {
       httpOnly: true,
@@ -51,10 +67,21 @@ export function takeCookies(context: IdentityContext, c: Context<Env>): void {
   const secure = publicUrl.startsWith('https:');
   deleteCookie(c, accessCookieName(publicUrl), { path: '/', secure });
   deleteCookie(c, refreshCookieName(publicUrl), { path: refreshPath(c), secure });
+  const bound = sessionCookieName(publicUrl);
+  if (bound !== null) deleteCookie(c, bound, { path: '/', secure });
 }
 
-export function refreshCookie(context: IdentityContext, c: Context<Env>): string | undefined {
-  return getCookie(c, refreshCookieName(context.options.publicUrl));
+/** All that the browser sends: a neighbour's page may have planted one before or behind the own one. */
+export function refreshCookies(context: IdentityContext, c: Context<Env>): string[] {
+  const name = refreshCookieName(context.options.publicUrl);
+  const pairs = (c.req.header('cookie') ?? '').split(';').map((pair) => pair.trim());
+  return pairs.filter((pair) => pair.startsWith(`${name}=`)).map((pair) => pair.slice(name.length + 1));
+}
+
+/** The session that this browser was given, where a cookie can say it so that no other host can. */
+export function isBoundTo(context: IdentityContext, c: Context<Env>, sessionId: string): boolean {
+  const name = sessionCookieName(context.options.publicUrl);
+  return name === null || getCookie(c, name) === sessionId;
 }
 
 /** The access token of the cookie; undefined without one. Whether the page may use it is `checkCsrf`'s to say. */

@@ -12,9 +12,13 @@ import { knowDevice } from '../http/device-cookie.ts';
 import { readBody } from '../http/validate.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
 import type { TokenAnswer } from '../responses.ts';
+import { sessionOfRefreshToken } from '../sessions/end.ts';
 import { csrfTokenOf, refreshRefused, refreshSession } from '../sessions/sessions.ts';
-import { checkSite, giveCookies, refreshCookie, takeCookies } from './cookies.ts';
+import { checkSite, giveCookies, isBoundTo, refreshCookies, takeCookies } from './cookies.ts';
 import { endBrought } from './end-brought.ts';
+
+/** Of one name; each costs a look in the database. */
+const MOST_COOKIES = 4;
 
 export function browserRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
@@ -41,7 +45,7 @@ export function browserRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/browser/refresh', async (c) => {
-    const token = refreshCookie(context, c);
+    const token = await ownRefreshToken(c);
     if (token === undefined) throw refreshRefused();
     return c.json(giveCookies(context, c, await refreshSession(context, token, c.get('caller'), true)));
   });
@@ -64,6 +68,15 @@ export function browserRoutes(context: IdentityContext): Hono<Env> {
   });
 
   type Cookied = Parameters<typeof giveCookies>[1];
+
+  /** One that a page of a neighbouring host planted would have its visitors act in somebody else's session. */
+  async function ownRefreshToken(c: Cookied): Promise<string | undefined> {
+    for (const token of refreshCookies(context, c).slice(0, MOST_COOKIES)) {
+      const session = await sessionOfRefreshToken(context, token);
+      if (session !== undefined && isBoundTo(context, c, session)) return token;
+    }
+    return undefined;
+  }
 
   async function begun(c: Cookied, tokens: TokenAnswer): Promise<object> {
     await endBrought(context, c);
