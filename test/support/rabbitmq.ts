@@ -25,6 +25,8 @@ const SCRIPTS = [
 export interface RabbitServer extends BrokerServer {
   /** Whether its disk is short of room, as it says: publishers are blocked until it is not. */
   diskAlarm(isOn: boolean): Promise<void>;
+  /** On a channel that is opened from now on: a larger message ends it. */
+  mostBytes(bytes: number): Promise<void>;
 }
 
 export async function startRabbit(): Promise<RabbitServer> {
@@ -78,6 +80,9 @@ export async function startRabbit(): Promise<RabbitServer> {
     return existsSync(path) && readFileSync(path).includes('rabbit_stream_coordinator');
   };
   const streamsAreWritten = (): boolean => !writes('meta.dets') || writes('names.dets');
+  const evaluate = async (words: string): Promise<void> => {
+    await run(join(dirname(script), 'rabbitmqctl'), ['--node', node, 'eval', words], { env });
+  };
   let child = await launch();
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
@@ -90,11 +95,11 @@ export async function startRabbit(): Promise<RabbitServer> {
     async start() {
       child = await launch();
     },
-    async diskAlarm(isOn) {
+    diskAlarm(isOn) {
       const alarm = '{resource_limit, disk, node()}';
-      const words = isOn ? `rabbit_alarm:set_alarm({${alarm}, []}).` : `rabbit_alarm:clear_alarm(${alarm}).`;
-      await run(join(dirname(script), 'rabbitmqctl'), ['--node', node, 'eval', words], { env });
+      return evaluate(isOn ? `rabbit_alarm:set_alarm({${alarm}, []}).` : `rabbit_alarm:clear_alarm(${alarm}).`);
     },
+    mostBytes: (bytes) => evaluate(`application:set_env(rabbit, max_message_size, ${bytes}).`),
     async stop() {
       await kill(child);
       await endChild(names);

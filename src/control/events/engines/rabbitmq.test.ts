@@ -1,15 +1,45 @@
 /** RabbitMQ stream queues, by a real server that is killed in the middle of it. */
-import { after, before } from 'node:test';
-import type { BrokerServer } from '../../../../test/support/nats.ts';
-import { startRabbit } from '../../../../test/support/rabbitmq.ts';
-import { engineSuite } from './engine.suite.ts';
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { type RabbitServer, startRabbit } from '../../../../test/support/rabbitmq.ts';
+import { until } from '../../../../test/support/until.ts';
+import { engineSuite, event } from './engine.suite.ts';
 import { RabbitEngine } from './rabbitmq.ts';
 
-let server: BrokerServer;
+let server: RabbitServer;
 before(async () => {
   server = await startRabbit();
 });
 after(() => server.stop());
+
+const SIZES = {
+  name: 'sizes',
+  engine: 'rabbit',
+  subjects: ['a.>'],
+  maxAgeMs: 3_600_000,
+  maxEvents: 1_000,
+  maxBytes: 10_000_000,
+};
+
+test('an event that is larger than the server takes is refused alone: the next one is taken', async () => {
+  await server.mostBytes(100_000);
+  const engine = new RabbitEngine(server.url);
+  try {
+    await engine.start([SIZES]);
+    const publish = (bytes: number) =>
+      engine.publish('sizes', event(`of-${bytes}`, { data: Buffer.alloc(bytes) }), 20_000).then(
+        () => 'taken',
+        (error: Error) => error.message,
+      );
+    assert.equal(await publish(10), 'taken');
+    assert.match(await publish(200_000), /larger than configured max size/);
+    await until(async () => (await publish(10)) === 'taken', 'a small one is taken', 60_000);
+    assert.equal(engine.problem, null);
+  } finally {
+    await engine.stop();
+    await server.mostBytes(134_217_728);
+  }
+});
 
 engineSuite({
   name: 'RabbitMQ streams',

@@ -40,6 +40,8 @@ export class RabbitEngine implements EventEngine {
   #connection: Connection | null = null;
   #publisher: Channel | null = null;
   #problem: string | null = 'not connected yet';
+  /** While it makes itself a channel to publish on. */
+  #rising: Promise<void> | null = null;
   #blocked: string | null = null;
   #stopped = false;
 
@@ -47,8 +49,10 @@ export class RabbitEngine implements EventEngine {
     this.#url = url;
   }
 
+  /** What counts is whether it can be published to: errors of other channels come as errors of the connection. */
   get problem(): string | null {
-    return this.#problem ?? this.#blocked;
+    if (this.#publisher?.active === true) return this.#blocked;
+    return this.#problem ?? this.#blocked ?? 'RabbitMQ is not connected';
   }
 
   async start(streams: readonly StreamSettings[]): Promise<void> {
@@ -80,20 +84,32 @@ export class RabbitEngine implements EventEngine {
       this.#blocked = null;
     });
     const isUp = new Promise<void>((resolve) => {
-      connection.on('connection', () => void this.#up(connection).then(resolve));
+      connection.on('connection', () => {
+        this.#blocked = null;
+        void this.#rise(connection).then(resolve);
+      });
     });
     await Promise.race([isUp, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
   }
 
+  #rise(connection: Connection): Promise<void> {
+    this.#rising ??= this.#up(connection).finally(() => {
+      this.#rising = null;
+    });
+    return this.#rising;
+  }
+
   async #up(connection: Connection): Promise<void> {
     try {
-      this.#blocked = null;
       await this.#declare(connection);
       const channel = await connection.acquire();
       await channel.confirmSelect();
       channel.on('close', () => {
-        if (this.#publisher === channel) this.#publisher = null;
+        if (this.#publisher !== channel) return;
+        this.#publisher = null;
         this.#problem ??= 'the connection to RabbitMQ is lost';
+        // The server ends the channel alone where a message is larger than it takes.
+        if (connection.ready && !this.#stopped) void this.#rise(connection);
       });
       this.#publisher = channel;
       this.#problem = null;
