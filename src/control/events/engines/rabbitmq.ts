@@ -30,6 +30,7 @@ const AGAIN_AFTER_MS = 250;
 const SEGMENT_BYTES = 50_000_000;
 /** The AMQP reply code of a declaration that differs from what is there. */
 const PRECONDITION_FAILED = /PRECONDITION_FAILED|406/;
+const TOO_LARGE = /message size \d+ is larger than configured max size (\d+)/;
 
 type Offset = 'first' | 'last' | bigint;
 
@@ -42,6 +43,8 @@ export class RabbitEngine implements EventEngine {
   #problem: string | null = 'not connected yet';
   /** While it makes itself a channel to publish on. */
   #rising: Promise<void> | null = null;
+  /** The most that the server takes, once it has said so: AMQP has no word to ask. */
+  #mostBytes = Number.POSITIVE_INFINITY;
   #blocked: string | null = null;
   #stopped = false;
 
@@ -86,6 +89,7 @@ export class RabbitEngine implements EventEngine {
     const isUp = new Promise<void>((resolve) => {
       connection.on('connection', () => {
         this.#blocked = null;
+        this.#mostBytes = Number.POSITIVE_INFINITY;
         void this.#rise(connection).then(resolve);
       });
     });
@@ -154,13 +158,22 @@ export class RabbitEngine implements EventEngine {
     if (channel === null || !channel.active) {
       throw new EngineFault('unavailable', this.#problem ?? 'RabbitMQ is not connected');
     }
+    this.#refuseTooLarge(body);
     try {
       // Another type would be read by the client.
       const envelope = { routingKey: queueName(stream), durable: true, contentType: 'application/octet-stream' };
       await channel.basicPublish({ ...envelope, headers }, body);
     } catch (error) {
+      // It ends the channel with all that is under way there, and the client says the reason to any of them.
+      const most = TOO_LARGE.exec(messageOf(error))?.[1];
+      if (most !== undefined) this.#mostBytes = Number(most);
+      this.#refuseTooLarge(body);
       throw new EngineFault('unavailable', messageOf(error));
     }
+  }
+
+  #refuseTooLarge({ length }: Buffer): void {
+    if (length > this.#mostBytes) throw new EngineFault('too-large', `more than ${this.#mostBytes} bytes`);
   }
 
   async read(stream: string, after: string | null, limit: number): Promise<Page> {
