@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AsyncMessage, Channel, Connection } from 'rabbitmq-client';
 import { messageOf } from '../../../base/errors.ts';
+import { pause } from '../../../base/system-timers.ts';
 import { asBuffer } from './embedded.ts';
 import type {
   EventEngine,
@@ -41,8 +42,8 @@ export class RabbitEngine implements EventEngine {
   #connection: Connection | null = null;
   #publisher: Channel | null = null;
   #problem: string | null = 'not connected yet';
-  /** While it makes itself a channel to publish on. */
-  #rising: Promise<void> | null = null;
+  /** Which attempt to make a channel to publish on is the latest. */
+  #turn = 0;
   /** The most that the server takes, once it has said so: AMQP has no word to ask. */
   #mostBytes = Number.POSITIVE_INFINITY;
   #blocked: string | null = null;
@@ -90,40 +91,46 @@ export class RabbitEngine implements EventEngine {
       connection.on('connection', () => {
         this.#blocked = null;
         this.#mostBytes = Number.POSITIVE_INFINITY;
-        void this.#rise(connection).then(resolve);
+        void this.#up(connection).then(resolve);
       });
     });
     await Promise.race([isUp, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
   }
 
-  #rise(connection: Connection): Promise<void> {
-    this.#rising ??= this.#up(connection).finally(() => {
-      this.#rising = null;
-    });
-    return this.#rising;
+  /** Makes the channel to publish on. One that began before does not go on: what it waits for may never come. */
+  async #up(connection: Connection): Promise<void> {
+    const turn = ++this.#turn;
+    const isOver = (): boolean => this.#stopped || turn !== this.#turn;
+    while (!isOver()) {
+      try {
+        await this.#declare(connection);
+        const channel = await connection.acquire();
+        await channel.confirmSelect();
+        if (isOver()) return void channel.close().catch(() => {});
+        channel.on('close', () => this.#closed(connection, channel));
+        this.#publisher = channel;
+        this.#problem = null;
+        return;
+      } catch (error) {
+        if (isOver()) return;
+        this.#problem = `RabbitMQ cannot be used: ${messageOf(error)}`;
+      }
+      // Right after its start a server has not all of its queues.
+      await pause(AGAIN_AFTER_MS);
+      // When it comes back that begins anew.
+      if (!connection.ready) return;
+    }
   }
 
-  async #up(connection: Connection): Promise<void> {
-    try {
-      await this.#declare(connection);
-      const channel = await connection.acquire();
-      await channel.confirmSelect();
-      channel.on('close', () => {
-        if (this.#publisher !== channel) return;
-        this.#publisher = null;
-        this.#problem ??= 'the connection to RabbitMQ is lost';
-        // The server ends the channel alone where a message is larger than it takes.
-        if (connection.ready && !this.#stopped) void this.#rise(connection);
-      });
-      this.#publisher = channel;
-      this.#problem = null;
-    } catch (error) {
-      this.#problem = `RabbitMQ cannot be used: ${messageOf(error)}`;
-      if (this.#stopped) return;
-      // Right after its start a server has not all of its queues.
-      await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
-      if (connection.ready && this.#publisher === null) await this.#up(connection);
-    }
+  /** With the connection, or alone: the server ends the channel for a message that is larger than it takes. */
+  #closed(connection: Connection, channel: Channel): void {
+    if (this.#publisher !== channel) return;
+    this.#publisher = null;
+    this.#problem ??= 'the connection to RabbitMQ is lost';
+    const turn = this.#turn;
+    setTimeout(() => {
+      if (turn === this.#turn && connection.ready && !this.#stopped) void this.#up(connection);
+    }, AGAIN_AFTER_MS).unref();
   }
 
   async #declare(connection: Connection): Promise<void> {
@@ -308,7 +315,7 @@ class RabbitTail implements Tail {
       } catch {
         // It is away: again in a moment.
       }
-      if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+      if (!this.#stopped) await pause(AGAIN_AFTER_MS);
     }
   }
 
