@@ -210,7 +210,7 @@ export class Workers implements ControlBus {
     return this.#confirmed(successor, version, NOTHING, () => `${how}, and so did the one in its place`);
   }
 
-  /** Resolves with null when there is none in time. */
+  /** Resolves with null when there is none in time, or none will come because all of them end. */
   #inPlaceOf(ended: Member): Promise<Member | null> {
     return new Promise((resolve) => {
       const done = (member: Member | null): void => {
@@ -221,6 +221,7 @@ export class Workers implements ControlBus {
       const look = (): void => {
         const member = this.#members[ended.index];
         if (member !== null && member !== undefined && member !== ended) done(member);
+        else if (this.#ending) done(null);
       };
       const late = setTimeout(() => done(null), APPLY_TIMEOUT_MS);
       this.#onChange.push(look);
@@ -299,6 +300,7 @@ export class Workers implements ControlBus {
    */
   async drain(timeoutMs: number, lingerMs = 0): Promise<number> {
     this.#ending = true;
+    this.#changed();
     const all = this.#all();
     const cut = await Promise.all([
       ...all.map((member) => this.#drained(member, timeoutMs, lingerMs)),

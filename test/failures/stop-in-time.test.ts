@@ -55,6 +55,23 @@ test('a stop with a response that does not end takes shutdownTimeout and at most
   assert.ok(Math.max(...took) <= TIMEOUT_MS + NEVER_MS, `ms: ${took.join(', ')}`);
 });
 
+test('an instance that comes or goes while the gateway stops holds up nothing: no worker takes its place', async (t) => {
+  for (let afterMs = 0; afterMs < 24; afterMs += 2) {
+    const gateway = await startTestGateway(t, {
+      registry: { token: 'a-token-of-some-length' },
+      services: { s: { discovery: { registry: true } } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    const begun = performance.now();
+    const stopped = gateway.stop({ timeoutMs: TIMEOUT_MS });
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await gateway.primary.setDiscovered({ s: [{ url: `http://127.0.0.1:${4_000 + afterMs}` }] });
+    await stopped;
+    const took = performance.now() - begun;
+    assert.ok(took < NEVER_MS, `${took} ms, after ${afterMs}`);
+  }
+});
+
 test('an HTTP/1.1 client that reads nothing is given up after timeouts.write and no later', async (t) => {
   const WRITE_MS = 1_000;
   const { url } = await httpUpstream(t, (_request, response) => void response.end(Buffer.alloc(32 * 1024 * 1024)));

@@ -267,7 +267,8 @@ export class ServicesFeature {
     this.#published = [...all.keys()];
     try {
       const { ok, problems } = await this.#host.setDiscovered(Object.fromEntries(all));
-      if (!ok) this.#host.log.error('discovered instances were not published', { problems });
+      // Of workers that end with the gateway nobody need hear.
+      if (!ok && this.#started) this.#host.log.error('discovered instances were not published', { problems });
     } catch (error) {
       this.#host.log.error('discovered instances were not published', {
         reason: error instanceof Error ? error.message : String(error),
