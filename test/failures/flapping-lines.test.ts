@@ -21,7 +21,7 @@ const EVENT = { ...JSON_BODY, body: '{"a":1}' };
 const PASSWORD = 'a very long password 1';
 
 /** A request, and what it may be answered with while lines break; undefined: as always. */
-type Asked = readonly [path: string, init: () => RequestInit, well: number, meanwhile?: readonly number[]];
+type Asked = readonly [path: string, init: () => RequestInit, well: readonly number[], meanwhile?: readonly number[]];
 
 const withKey = (): RequestInit => ({
   ...EVENT,
@@ -32,17 +32,16 @@ const account = (email: string): RequestInit => ({
   body: JSON.stringify({ email, password: PASSWORD }),
 });
 const ASKED: readonly Asked[] = [
-  ['/plain', () => ({}), 200],
-  ['/limited', () => ({}), 200],
-  ['/cached', () => ({}), 200],
-  ['/mine', () => ({}), 401],
-  ['/once', withKey, 200, [503]],
-  ['/once-sql', withKey, 200, [503]],
-  ['/api/auth/register', () => account(`${Math.random()}@example.com`), 202, [503]],
-  ['/api/auth/login', () => account('nobody@example.com'), 401, [503]],
+  ['/plain', () => ({}), [200]],
+  ['/limited', () => ({}), [200]],
+  ['/cached', () => ({}), [200]],
+  ['/mine', () => ({}), [401]],
+  ['/once', withKey, [200], [503]],
+  ['/once-sql', withKey, [200], [503]],
+  ['/api/auth/login', () => account(`${Math.random()}@example.com`), [401, 429], [503]],
   ...STREAMS.flatMap((stream): Asked[] => [
-    [`/publish/${stream}`, () => EVENT, 202, [503]],
-    [`/kept/${stream}`, () => EVENT, 202, [503]],
+    [`/publish/${stream}`, () => EVENT, [202], [503]],
+    [`/kept/${stream}`, () => EVENT, [202], [503]],
   ]),
 ];
 
@@ -96,7 +95,7 @@ test('lines to Redis, PostgreSQL and NATS break for ten seconds', { timeout: 600
   };
   const isAllWell = async (): Promise<boolean> => {
     const got = await Promise.all(ASKED.map(ask));
-    return got.every((status, index) => status === ASKED[index]![2]);
+    return got.every((status, index) => ASKED[index]![2].includes(status));
   };
   await until(isAllWell, 'all is well before', SOON_MS);
 
@@ -107,7 +106,7 @@ test('lines to Redis, PostgreSQL and NATS break for ten seconds', { timeout: 600
     const [path, , well, others = []] = asked;
     while (performance.now() < endMs) {
       const status = await ask(asked);
-      if (status !== well && !others.includes(status)) odd.add(`${path}: ${status}`);
+      if (!well.includes(status) && !others.includes(status)) odd.add(`${path}: ${status}`);
     }
   });
   const reading = STREAMS.map(async (stream) => {
@@ -126,7 +125,8 @@ test('lines to Redis, PostgreSQL and NATS break for ten seconds', { timeout: 600
   await until(isAllWell, 'all is well afterwards', SOON_MS);
   const metrics = async (): Promise<string> => (await fetch(`${gateway.url}/metrics/prometheus`)).text();
   await until(
-    async () => !/^gatehouse_dependency_available\{.*\} 0$/m.test(await metrics()),
+    // Whether Redis can count again shows when something is to be counted.
+    async () => (await isAllWell()) && !/^gatehouse_dependency_available\{.*\} 0$/m.test(await metrics()),
     'everything the gateway leans on can be used',
     SOON_MS,
   );

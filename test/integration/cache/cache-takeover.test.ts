@@ -165,7 +165,10 @@ describe('what fetches is gone', () => {
     for (const each of others) each.reset();
     await until(() => isClosed, 'the service hears that it need not go on', SOON_MS);
     serve = ({ response }) => response.writeHead(200, { 'Cache-Control': 'max-age=600', ...LENGTH }).end(BODY);
-    assert.ok((await new Client(path).over).bytes.equals(BODY));
+    const next = new Client(path);
+    const { bytes, broke } = await next.over;
+    const { statusCode, headers } = next.response ?? {};
+    assert.ok(bytes.equals(BODY), `${statusCode} ${headers?.['cache-status']}: ${bytes.length} bytes, broke: ${broke}`);
     assert.equal(asked.length, 2);
     await isHit();
   });
