@@ -127,7 +127,8 @@ async function write(
   out: (text: string) => void,
   err: (text: string) => void,
 ): Promise<number> {
-  const { gradeOf, reportOf } = await import('./import/draft.ts');
+  const { gradeOf, reportOf } = await import('./import/report.ts');
+  const { closeRefused } = await import('./import/close-refused.ts');
   const { editorSchema } = await import('../control/config/json-schema.ts');
   const config = join(folder, 'gatehouse.yaml');
   try {
@@ -147,7 +148,7 @@ async function write(
   }
   const withVariables = { ...context, env: { ...context.env, ...Object.fromEntries(draft.variables) } };
   let loaded = await loadAndCompile(config, withVariables);
-  for (let round = 0; round < MOST_ROUNDS && !loaded.ok && draft.mend(loaded.problems); round++) {
+  for (let round = 0; round < MOST_ROUNDS && !loaded.ok && closeRefused(draft, loaded.problems); round++) {
     await writeFile(config, draft.yaml(from));
     loaded = await loadAndCompile(config, withVariables);
   }

@@ -4,7 +4,6 @@
  * (501), whatever else is lost.
  */
 import { stringify } from 'yaml';
-import type { Problem } from '../../control/config/problems.ts';
 import { literally } from './regex.ts';
 
 /** What became of one object of the source. */
@@ -163,55 +162,9 @@ export class Draft {
     });
   }
 
-  /** Closes what the checker does not take. True: the document is another now. */
-  mend(problems: readonly Problem[]): boolean {
-    const gone = new Set<DraftRoute>();
-    let isChanged = false;
-    for (const { severity, key, message, got } of problems) {
-      if (severity !== 'error') continue;
-      const said = `"gatehouse check" refuses ${key}: ${message}${got === undefined ? '' : ` (got ${got})`}`;
-      const [, index, field] = /^routes\[(\d+)\](?:\.(\w+))?/.exec(key) ?? [];
-      const service = /^services\.(?:"([^"]+)"|([\w-]+))/.exec(key);
-      const issuer = /^issuers\.(?:"([^"]+)"|([\w-]+))/.exec(key);
-      const name = service?.[1] ?? service?.[2];
-      if (index !== undefined) {
-        const route = this.routes[Number(index)];
-        if (route === undefined || gone.has(route)) continue;
-        isChanged = true;
-        const priority = route.priority ?? 0;
-        if (/^stands in the way of/.test(message) && priority > 0) {
-          // Only their order among each other matters.
-          for (const each of this.routes) each.priority = (each.priority ?? 0) - priority;
-          return true;
-        }
-        if (/^can never match: routes/.test(message)) {
-          this.approximate(route.name, `left out, since others take all its requests: ${message}`);
-          gone.add(route);
-        } else if (field === undefined || field === 'match' || field === 'priority' || this.isClosed(route)) {
-          this.lost(route.name, said);
-          gone.add(route);
-          const { path } = route.match;
-          if (isGuarded(route))
-            this.closeWider(typeof path === 'string' ? path.replace(/[:*].*$/, '') : '', route.name);
-        } else this.close(route, route.name, said);
-      } else if (name !== undefined || issuer !== null) {
-        const issuerName = issuer?.[1] ?? issuer?.[2];
-        for (const route of this.routes) {
-          const isOf =
-            name !== undefined
-              ? route.service === name
-              : list(mapping(mapping(route.auth)['jwt'])['issuers']).includes(issuerName);
-          if (!isOf) continue;
-          this.close(route, name === undefined ? `issuers/${issuerName}` : `services/${name}`, said);
-          isChanged = true;
-        }
-        if (issuerName !== undefined) delete this.issuers[issuerName];
-      }
-    }
-    const left = this.routes.filter((route) => !gone.has(route));
-    this.routes.splice(0, this.routes.length, ...left);
-    this.settle();
-    return isChanged;
+  /** Leaves routes out, before `settle`. */
+  drop(gone: ReadonlySet<DraftRoute>): void {
+    this.routes.splice(0, this.routes.length, ...this.routes.filter((route) => !gone.has(route)));
   }
 
   isClosed(route: DraftRoute): boolean {
@@ -326,55 +279,9 @@ export interface Prefix {
 }
 
 /** Does it refuse anything that a route beside it may not refuse? */
-function isGuarded({ auth, respond, ipFilter, rateLimit }: DraftRoute): boolean {
+export function isGuarded({ auth, respond, ipFilter, rateLimit }: DraftRoute): boolean {
   const { status } = (respond ?? {}) as { readonly status?: number };
   return auth !== 'public' || ipFilter !== undefined || rateLimit !== undefined || (status ?? 0) >= 400;
-}
-
-/** 0: all exact, 1: something differs, 2: something is missing. */
-export function gradeOf(findings: readonly Finding[]): 0 | 1 | 2 {
-  if (findings.some(({ verdict }) => verdict === 'not carried')) return 2;
-  return findings.some(({ verdict }) => verdict === 'approximate') ? 1 : 0;
-}
-
-export function reportOf(draft: Draft, from: string): string {
-  const rows = (verdict: Verdict): Finding[] => draft.findings.filter((finding) => finding.verdict === verdict);
-  const place = ({ source, line }: Finding): string =>
-    `\`${source.replace(/[`\r\n]+/g, ' ')}\`${line === null ? '' : ` (line ${line})`}`;
-  const section = (title: string, verdict: Verdict): string[] => {
-    const found = rows(verdict);
-    if (found.length === 0) return [];
-    return [
-      `## ${title}`,
-      '',
-      ...found.map(
-        (finding) => `- ${place(finding)}${finding.note === '' ? '' : `: ${finding.note.replace(/[\r\n]+/g, ' ')}`}`,
-      ),
-      '',
-    ];
-  };
-  const count = (verdict: Verdict): number => rows(verdict).length;
-  return [
-    `# What became of ${from}`,
-    '',
-    `${count('exact')} exact, ${count('approximate')} approximate, ${count('not carried')} not carried.`,
-    '',
-    ...(draft.closed.size === 0
-      ? []
-      : [
-          `${draft.closed.size === 1 ? '1 route answers' : `${draft.closed.size} routes answer`} 501, because something that protected them could not be carried: ${[...draft.closed.keys()].join(', ')}.`,
-          '',
-        ]),
-    ...(draft.variables.size === 0
-      ? []
-      : [
-          `Variables that must be set (gatehouse.env has their values): ${[...draft.variables.keys()].join(', ')}.`,
-          '',
-        ]),
-    ...section('Not carried', 'not carried'),
-    ...section('Approximate', 'approximate'),
-    ...section('Exact', 'exact'),
-  ].join('\n');
 }
 
 /** A prefix of paths as a pattern of ours. */

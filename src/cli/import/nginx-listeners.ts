@@ -1,8 +1,8 @@
 /** Addresses, certificates and client certificates of nginx's servers, as listeners. */
 import type { Draft } from './draft.ts';
 import type { NginxFiles } from './nginx-files.ts';
-import { nearest, type Scope } from './nginx-location.ts';
 import type { Directive } from './nginx-parser.ts';
+import { nearest, type Scope } from './nginx-scope.ts';
 
 export interface Server {
   readonly directive: Directive;

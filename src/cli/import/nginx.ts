@@ -7,8 +7,9 @@ import { Draft, type DraftRoute, type FieldProblem } from './draft.ts';
 import { meaningOf } from './nginx-directives.ts';
 import { type Folders, NginxFiles } from './nginx-files.ts';
 import { addListeners, listenersOf, type Server } from './nginx-listeners.ts';
-import { applyLocation, carriesRealIp, type Scope, scopeOf } from './nginx-location.ts';
+import { applyLocation } from './nginx-location.ts';
 import type { Directive } from './nginx-parser.ts';
+import { carriesRealIp, type Scope, scopeOf } from './nginx-scope.ts';
 import { wholePath } from './regex.ts';
 
 /** Throws a `SyntaxError` with the line for a text that is no nginx configuration. */
