@@ -55,6 +55,17 @@ async function scene(test: Scope, more: Partial<ManagerOptions> = {}) {
   return { make, orders, settle, advance, kept, clock, timers, options, changes: () => changes };
 }
 
+/** How many there are in nearly a minute, by seconds. */
+async function ordersOfAMinute({ make, orders, settle, advance }: Awaited<ReturnType<typeof scene>>): Promise<number> {
+  const manager = make();
+  await manager.open();
+  manager.run(WISHES);
+  await settle();
+  for (let i = 0; i < 50; i++) await advance(1_000);
+  await manager.close();
+  return orders.length;
+}
+
 describe('the manager of certificates', () => {
   test('orders what is missing once, and renews when a third of the lifetime is left', async (t) => {
     const { make, orders, settle, advance, kept, clock } = await scene(t);
@@ -154,20 +165,14 @@ describe('the manager of certificates', () => {
   });
 
   test('what an authority issued and cannot be kept is not ordered again at once', async (t) => {
-    const { make, orders, settle, advance, options } = await scene(t);
-    const { storage } = options;
+    const at = await scene(t);
+    const { storage } = at.options;
     const write = storage.write.bind(storage);
     storage.write = async (key, value) => {
       if (key.startsWith('certificate/')) throw new Error('no space left on device');
       await write(key, value);
     };
-    const manager = make();
-    await manager.open();
-    manager.run(WISHES);
-    await settle();
-    for (let i = 0; i < 50; i++) await advance(1_000);
-    assert.equal(orders.length, 1);
-    await manager.close();
+    assert.equal(await ordersOfAMinute(at), 1);
   });
 
   test('broken notes about failures, and those of a clock that was wrong, hold nothing up', async (t) => {
@@ -191,15 +196,9 @@ describe('the manager of certificates', () => {
   });
 
   test('a certificate that is due at once is not ordered once a second', async (t) => {
-    const { make, orders, settle, advance, kept, clock } = await scene(t);
-    clock.advance(kept.notAfterMs - kept.notBeforeMs - MINUTE);
-    const manager = make();
-    await manager.open();
-    manager.run(WISHES);
-    await settle();
-    for (let i = 0; i < 50; i++) await advance(1_000);
-    assert.equal(orders.length, 1);
-    await manager.close();
+    const at = await scene(t);
+    at.clock.advance(at.kept.notAfterMs - at.kept.notBeforeMs - MINUTE);
+    assert.equal(await ordersOfAMinute(at), 1);
   });
 
   test('what is kept is published at its start, and a broken file is ordered anew', async (t) => {
