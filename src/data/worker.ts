@@ -84,13 +84,15 @@ class DataWorker {
   #live: LiveConfig | null = null;
   #tail: Tail | null = null;
   /** A spare has no listeners until it is told to. */
-  #isListening: boolean;
+  #mayListen: boolean;
+  /** Its listeners stand. Before that nobody may count on it, whatever it has taken meanwhile. */
+  #isListening = false;
   /** Snapshots are applied one after the other. */
   #applying: Promise<void> = Promise.resolve();
 
   constructor(start: WorkerStart, port: MessagePort) {
     this.#start = start;
-    this.#isListening = !start.isSpare;
+    this.#mayListen = !start.isSpare;
     this.#port = port;
     this.#control = new MessageControlLink((message) => this.#send(message), start.published);
     this.#setLogLevel(start.snapshot.rest);
@@ -178,7 +180,7 @@ class DataWorker {
         void this.#drain(message.timeoutMs, message.lingerMs);
         break;
       case 'listen':
-        this.#isListening = true;
+        this.#mayListen = true;
         this.#applying = this.#applying.then(() => this.#apply(this.#newest!));
         break;
       case 'leave':
@@ -207,7 +209,7 @@ class DataWorker {
       if (this.#applied !== snapshot) await this.#swap(snapshot, secrets);
       this.#applied = snapshot;
       this.#setLogLevel(snapshot);
-      if (this.#isListening) await this.#bind(snapshot, secrets);
+      if (this.#mayListen) await this.#bind(snapshot, secrets);
       if (isFirst && this.#start.releasesMemory) releaseMemory();
       this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
     } catch (error) {
@@ -309,6 +311,7 @@ class DataWorker {
       bound.push({ id: settings.id, port: await listener.listen() });
       this.#listeners.set(settings.id, listener);
     }
+    this.#isListening = true;
     if (bound.length > 0) this.#send({ kind: 'listening', listeners: bound });
   }
 

@@ -1,7 +1,9 @@
 /** Instances that discovery finds while the gateway runs: in use at once, and nothing else is touched. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -104,5 +106,35 @@ test('a spare that is still starting is not waited for, and has them when it tak
   await primary.workers.terminate(0);
   await until(() => primary.workers.status()[0]?.restarts === 1, 'it takes the place', 60_000);
   await until(() => primary.workers.listening === 1, 'it listens', 60_000);
+  assert.equal(await body(gateway, '/s/x'), 'b');
+});
+
+test('a spare that still takes instances when it takes a place counts as listening once one can connect', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'gh-spare-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, 'slow.ts'), SLOW_FOR_SPARES);
+  const { gateway, urls } = await begin(t, { spareWorker: true }, { use: join(folder, 'slow.ts') });
+  const { primary } = gateway;
+  const { workers } = primary;
+  await until(() => existsSync(join(folder, 'loading')), 'a spare is starting', 60_000);
+  const many = Array.from({ length: 2_500 }, (_, i) => ({ url: `http://10.1.${i >> 8}.${i & 255}:80` }));
+  for (let i = 0; i < 12; i++)
+    assert.ok((await primary.setDiscovered({ s: i % 2 === 0 ? many : [{ url: urls['b']! }] })).ok);
+  const connected = new Promise<void>((resolve, reject) => {
+    workers.onChange(() => {
+      if (workers.status()[0]?.restarts !== 1 || workers.listening === 0) return;
+      const socket = connect(gateway.port, '127.0.0.1');
+      once(socket, 'connect')
+        .finally(() => socket.destroy())
+        .then(() => resolve(), reject);
+    });
+  });
+  let ending: Promise<void> | undefined;
+  workers.onChange(() => {
+    if (workers.hasSpare) ending ??= workers.terminate(0);
+  });
+  await writeFile(join(folder, 'go'), '');
+  await connected;
+  await ending;
   assert.equal(await body(gateway, '/s/x'), 'b');
 });
