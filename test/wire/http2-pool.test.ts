@@ -85,7 +85,14 @@ async function scene(t: TestContext, changed: Partial<PoolSettings> = {}, credit
   const ask = async (body = NO_BODY): Promise<void> => {
     const stream = await new Promise<UpstreamStream>((resolve, reject) => {
       const onNoStream = (): void => reject(new Error('no stream'));
-      const waiter = { source: null, upgrade: '', hasBody: body.length > 0, onStream: resolve, onNoStream };
+      const waiter = {
+        source: null,
+        upgrade: '',
+        hasBody: body.length > 0,
+        mayQueue: true,
+        onStream: resolve,
+        onNoStream,
+      };
       const found = pool.acquire(waiter, false);
       if (found !== null) resolve(found);
     });

@@ -28,6 +28,8 @@ export type UpstreamInstance = Endpoint<StreamPool>;
 export interface AttemptHandler {
   readonly request: OutgoingRequest;
   readonly hasBody: boolean;
+  /** It may wait for a connection that others hold. */
+  readonly mayQueue: boolean;
   /** The head is written: send what there is of the body. */
   onAttemptReady(attempt: Attempt): void;
   /** May the same request be sent once more on a fresh connection, after a reused one turned out to be closed? */
@@ -169,6 +171,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   get hasBody(): boolean {
     return this.#call.hasBody;
+  }
+
+  get mayQueue(): boolean {
+    return this.#call.mayQueue;
   }
 
   get isConnected(): boolean {

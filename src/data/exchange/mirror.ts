@@ -1,8 +1,12 @@
 /**
  * A copy of a request for a shadow service, sent when the real response has begun, so that it can delay nothing. Its
  * response is read and thrown away, faults are counted and forgotten. Only requests whose body is whole and small are
- * copied; the shadow's balancer, pool and limits are its own. It is sent once: no retry, no queue.
+ * copied; the shadow's balancer, pool and limits are its own. It is sent once: no retry, no queue. A shadow that hangs
+ * holds as many copies as it has connections, and from then on gets none.
  */
+
+import type { Fault } from '../../base/errors.ts';
+import type { MetricsBank } from '../../base/metrics.ts';
 import type { Exchange } from './exchange.ts';
 import { MadeRequest } from './outgoing-request.ts';
 import { RequestBody } from './request-body.ts';
@@ -32,21 +36,43 @@ export function sendMirror(exchange: Exchange): void {
     address: exchange.address,
     subject: exchange.subject,
   });
-  const call = new UpstreamCall(runtime, { services: live.services, once: true }, service, request, copy, NOBODY);
+  const response = new ShadowResponse(runtime.metrics);
+  const call = new UpstreamCall(runtime, { services: live.services, once: true }, service, request, copy, response);
   call.start(runtime.clock.monotonicMs());
-  runtime.metrics.add(call.attemptsMade === 0 ? 'mirror_dropped' : 'mirrored', 1);
 }
 
-/** Takes a response and keeps nothing of it. */
-const NOBODY: ResponseHandler = {
-  onInterim: () => {},
-  onHead: () => {},
-  onBody: () => {},
-  onEnd: () => {},
-  onReply: () => {},
-  onUpgraded: () => {},
-  onFault: () => {},
-  flush: () => true,
-  holder: null,
-  onRequestDrain: () => {},
-};
+/** Takes a response, keeps nothing of it, and counts whether the copy was sent. */
+class ShadowResponse implements ResponseHandler {
+  readonly holder = null;
+  readonly #metrics: MetricsBank;
+  #isCounted = false;
+
+  constructor(metrics: MetricsBank) {
+    this.#metrics = metrics;
+  }
+
+  #count(name: 'mirrored' | 'mirror_dropped'): void {
+    if (!this.#isCounted) this.#metrics.add(name, 1);
+    this.#isCounted = true;
+  }
+
+  onHead(): void {
+    this.#count('mirrored');
+  }
+
+  onFault({ kind }: Fault): void {
+    const wasSent = kind.phase !== 'pick' && kind.phase !== 'connect';
+    this.#count(wasSent ? 'mirrored' : 'mirror_dropped');
+  }
+
+  flush(): boolean {
+    return true;
+  }
+
+  onInterim(): void {}
+  onBody(): void {}
+  onEnd(): void {}
+  onReply(): void {}
+  onUpgraded(): void {}
+  onRequestDrain(): void {}
+}

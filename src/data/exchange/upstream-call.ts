@@ -105,6 +105,10 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     return this.#body.length !== 0;
   }
 
+  get mayQueue(): boolean {
+    return this.#options.once !== true;
+  }
+
   start(nowMs: number): void {
     if (this.#body.length !== 0 || this.request.upgrade !== '') this.#body.consumer = this;
     const totalMs = shorter(this.service.settings.timeouts.totalMs, this.request.deadlineMs);

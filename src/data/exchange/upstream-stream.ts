@@ -96,6 +96,8 @@ export interface StreamWaiter {
   readonly upgrade: string;
   /** The request has a body. */
   readonly hasBody: boolean;
+  /** False: it takes a connection that is free or can be made, and no place in a queue. */
+  readonly mayQueue: boolean;
   onStream(stream: UpstreamStream): void;
   /** Nothing was sent. */
   onNoStream(kind: FaultKind, cause: string): void;

@@ -108,7 +108,8 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     } else this.#environment.metrics.add('address_waits', 1);
     const coming = this.#dialling.size * MOST_STREAMS;
     const mayDial = isFree && this.#mayDial;
-    if (shares.waiting >= coming + (mayDial ? MOST_STREAMS : this.#settings.maxQueued)) {
+    const mostQueued = waiter.mayQueue ? this.#settings.maxQueued : 0;
+    if (shares.waiting >= coming + (mayDial ? MOST_STREAMS : mostQueued)) {
       waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
       return null;
     }

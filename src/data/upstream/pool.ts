@@ -107,7 +107,7 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
         return null;
       }
     } else this.#environment.metrics.add('address_waits', 1);
-    if (shares.waiting >= this.settings.maxQueued) {
+    if (shares.waiting >= this.settings.maxQueued || !waiter.mayQueue) {
       waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
     } else if (!shares.mayWait(holding)) {
       this.#environment.metrics.add('address_refused', 1);

@@ -11,9 +11,9 @@ export const SERVICE_METRICS = {
   gatehouse_mirror_dropped_total: {
     type: 'counter',
     labels: [],
-    help: 'Requests that should have been copied but were not',
+    help: 'Copies of requests that could not be sent',
   },
-  gatehouse_mirrored_total: { type: 'counter', labels: [], help: 'Requests copied to a shadow service' },
+  gatehouse_mirrored_total: { type: 'counter', labels: [], help: 'Copies of requests that a shadow service was sent' },
   gatehouse_retries_total: { type: 'counter', labels: [], help: 'Further attempts after a failed one' },
   gatehouse_service_events_total: {
     type: 'counter',
