@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { startRedis } from '../support/redis.ts';
+import { readSeries } from '../support/series.ts';
 import { until } from '../support/until.ts';
 
 const PATIENCE_MS = 8_000;
@@ -27,6 +28,8 @@ for (const algorithm of ['fixed', 'sliding'] as const) {
     timeout: 20_000,
   }, async (t) => {
     const limits = [{ limit: LIMIT, window: `${WINDOW_MS}ms`, algorithm }];
+    // The gateway reads the time of day when it starts and carries it on by the monotonic clock, whatever becomes of it.
+    const startMs = Date.now() - performance.now();
     const gateway = await startTestGateway(t, {
       gateway: { workers: 2 },
       routes: [{ match: { path: '/a' }, respond, auth: 'public', rateLimit: { by: 'ip', limits } }],
@@ -35,9 +38,9 @@ for (const algorithm of ['fixed', 'sliding'] as const) {
     // counted.
     const perWindow = new Map<number, { count: number; lastMs: number }>();
     const note = (sentMs: number, answeredMs: number): void => {
-      const window = Math.floor((performance.timeOrigin + sentMs - CLOCK_MS) / WINDOW_MS);
-      if (Math.floor((performance.timeOrigin + answeredMs + CLOCK_MS) / WINDOW_MS) !== window) return;
-      const lastMs = performance.timeOrigin + answeredMs - window * WINDOW_MS;
+      const window = Math.floor((startMs + sentMs - CLOCK_MS) / WINDOW_MS);
+      if (Math.floor((startMs + answeredMs + CLOCK_MS) / WINDOW_MS) !== window) return;
+      const lastMs = startMs + answeredMs - window * WINDOW_MS;
       perWindow.set(window, { count: (perWindow.get(window)?.count ?? 0) + 1, lastMs });
     };
     const started = performance.now();
@@ -51,7 +54,7 @@ for (const algorithm of ['fixed', 'sliding'] as const) {
     const callers = Array.from({ length: 4 }, async () => {
       while (goesOn()) {
         // Every other window is begun late by all, else its few are gone within the moment that nobody can place.
-        const wallMs = performance.timeOrigin + performance.now();
+        const wallMs = startMs + performance.now();
         const left = 2 * CLOCK_MS - (wallMs % WINDOW_MS);
         if (left > 0 && Math.floor(wallMs / WINDOW_MS) % 2 === 1) await delay(left);
         const sentMs = performance.now();
@@ -128,4 +131,54 @@ test('who is banned by one gateway is banned by the other, which shares its Redi
   await fetch(`${two.url}/api/v1/bans/${bans[0]!.id}`, { method: 'DELETE', headers: admin });
   await responds(`${one.url}/a`, 200);
   await responds(`${two.url}/a`, 200);
+});
+
+test('a Redis that is back, or takes writes again, is found without a request, and said once', {
+  timeout: 60_000,
+}, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const limited = { rateLimit: { by: 'ip', limits: ['1000/1h'] } };
+  const gateway = await startTestGateway(t, {
+    stores: { redis: redis.url },
+    routes: [{ match: { path: '/a' }, respond, auth: 'public', ...limited }],
+  });
+  const said = (what: string): number => gateway.logged.filter((line) => line.includes(what)).length;
+  const isShown = (value: number): Promise<void> =>
+    until(
+      async () => {
+        const series = await readSeries(gateway.url);
+        return series.get('gatehouse_dependency_available{dependency="redis"}') === value;
+      },
+      `redis is shown as ${value}`,
+      20_000,
+    );
+  const fail = async (): Promise<void> => {
+    const before = said('cannot be shared');
+    await until(
+      async () => {
+        await ask(`${gateway.url}/a`);
+        return said('cannot be shared') > before;
+      },
+      'limits are counted alone',
+      20_000,
+    );
+    await isShown(0);
+  };
+  await ask(`${gateway.url}/a`);
+  await isShown(1);
+
+  await redis.kill();
+  await fail();
+  await redis.start();
+  await isShown(1);
+
+  await redis.command('CONFIG', 'SET', 'maxmemory', '1');
+  await fail();
+  // It answers a PING all the while.
+  await delay(3_000);
+  await isShown(0);
+  await redis.command('CONFIG', 'SET', 'maxmemory', '0');
+  await isShown(1);
+  assert.deepEqual([said('cannot be shared'), said('are shared through Redis again')], [2, 2]);
 });

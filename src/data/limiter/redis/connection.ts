@@ -22,7 +22,8 @@ export interface RedisLine {
   giveBack(keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
   /** Forgets one key. */
   drop(key: string): Promise<unknown>;
-  ping(): Promise<unknown>;
+  /** Writes a key that is gone after a second: a Redis that is full, or a replica, answers a PING. */
+  tryWrite(key: string): Promise<unknown>;
   close(): void;
 }
 
@@ -65,9 +66,9 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
       if (connection?.status !== 'ready') throw new Error('Redis is not connected');
       return await connection.del(key);
     },
-    async ping() {
+    async tryWrite(key) {
       if (connection?.status !== 'ready') throw new Error('Redis is not connected');
-      return await connection.ping();
+      return await connection.set(key, '', 'PX', 1_000);
     },
     close() {
       isClosed = true;

@@ -5,7 +5,7 @@
  */
 import { systemClock } from '../../../base/clock.ts';
 import { RedisBreaker } from '../../../base/redis-breaker.ts';
-import { type Cancel, systemTimers } from '../../../base/system-timers.ts';
+import { type Cancel, every, systemTimers } from '../../../base/system-timers.ts';
 import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import type { RedisLimitSettings } from '../../contract/limits.ts';
 import type { LimitSet } from '../limit-set.ts';
@@ -18,6 +18,8 @@ import { take } from './take.ts';
 
 /** Longest wait of a look, in milliseconds. */
 const OPERATOR_MS = 2_000;
+/** How often a Redis that is away is looked for where no request asks for it. */
+const LOOK_FOR_IT_MS = 500;
 
 export interface RedisCounts {
   /** Questions sent, and how they ended. */
@@ -64,10 +66,14 @@ export class RedisLimits {
   #fallbacks = 0;
   #leased = 0;
   #latencyMs = 0;
-  /** Answered questions by how long they took. */
   /** Called when decisions become this machine's own, and when Redis decides again. */
   onShared: (isShared: boolean) => void = () => {};
   #isShared = true;
+  /** Looks for a Redis that is away. */
+  #search: Cancel | null = null;
+  /** Keys of the question that failed last: in a Cluster, of the node that is to be asked whether it is back. */
+  #suspects: readonly string[] = [];
+  /** Answered questions by how long they took. */
   readonly timings: number[] = new Array<number>(TIMING_BOUNDS.length + 1).fill(0);
 
   constructor(line: RedisLine, settings: RedisLimitSettings, limiter: Limiter, random: () => number = Math.random) {
@@ -133,6 +139,8 @@ export class RedisLimits {
   }
 
   close(): void {
+    this.#search?.();
+    this.#search = null;
     this.#line.close();
     this.#leases.clear();
   }
@@ -176,11 +184,20 @@ export class RedisLimits {
     return this.#fallbackWith(set, keys);
   }
 
-  /** A Redis that takes no writes still answers probes: only a decision shows that it is back. */
   #note(isShared: boolean): void {
     if (isShared === this.#isShared) return;
     this.#isShared = isShared;
+    this.#search?.();
+    this.#search = isShared ? null : every(LOOK_FOR_IT_MS, () => void this.#mayAsk(this.#limiter.table.time.nowMs()));
     this.onShared(isShared);
+  }
+
+  #failedOf({ rules, keys }: LimitSet, tags: readonly string[]): void {
+    const { prefix } = this.#settings;
+    this.#breaker.failed(this.#limiter.table.time.nowMs());
+    if (this.#breaker.state !== 'open') return;
+    this.#suspects = rules.map((rule, i) => counterKey(prefix, tags[keys[i]!]!, rule));
+    this.#note(false);
   }
 
   #spend(lease: Lease, nowMs: number): Decision | null {
@@ -224,8 +241,7 @@ export class RedisLimits {
           if (waiting.isOver) return;
           waiting.isOver = true;
           this.#late++;
-          this.#breaker.failed(this.#limiter.table.time.nowMs());
-          if (this.#breaker.state === 'open') this.#note(false);
+          this.#failedOf(set, tags);
           resolve(null);
         },
       };
@@ -246,8 +262,7 @@ export class RedisLimits {
           if (waiting.isOver) return;
           ended(waiting, turn);
           this.#failed++;
-          this.#breaker.failed(this.#limiter.table.time.nowMs());
-          if (this.#breaker.state === 'open') this.#note(false);
+          this.#failedOf(set, tags);
           resolve(null);
         },
       );
@@ -279,7 +294,7 @@ export class RedisLimits {
     return answer === 'yes';
   }
 
-  /** One command without effect; the fallback takes the current decision. */
+  /** A write without effect beside each counter that failed; the fallback takes the current decision. */
   #probe(): void {
     const { time } = this.#limiter.table;
     const waiting: Waiting = {
@@ -291,11 +306,20 @@ export class RedisLimits {
       },
     };
     const turn = this.#watch(waiting);
-    this.#line.ping().then(() => {
-      if (waiting.isOver) return;
-      ended(waiting, turn);
-      this.#breaker.succeeded(time.nowMs());
-    }, waiting.giveUp);
+    // A key with the same hash tag is in the same slot.
+    Promise.all(this.#suspects.map((key) => this.#line.tryWrite(`${key}:probe`))).then(
+      () => {
+        if (waiting.isOver) return;
+        ended(waiting, turn);
+        this.#breaker.succeeded(time.nowMs());
+        this.#note(true);
+      },
+      () => {
+        if (waiting.isOver) return;
+        ended(waiting, turn);
+        this.#breaker.failed(time.nowMs());
+      },
+    );
   }
 
   #fallback(set: LimitSet, nowMs: number): Decision {
