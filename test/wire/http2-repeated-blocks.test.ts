@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as f from '../../src/data/http2/frames.ts';
 import { startTestGateway } from '../support/gateway.ts';
-import { block, fieldOf, frame, Http2Peer } from '../support/http2-peer.ts';
+import { block, fieldOf, frame, get, Http2Peer, numbered, post } from '../support/http2-peer.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
 
 /** RFC 7541 §6.2.1: a literal with a new name that goes into the table. */
@@ -109,4 +109,114 @@ describe('field blocks in the same bytes', () => {
       ...['two 4 abcd', 'two 4 abcd', 'two 4 ', 'two 4 abcd'],
     ]);
   });
+
+  test('a head that requests share is not touched by those of other callers, however requests end', async (t) => {
+    const upstream = await httpUpstream(t, (request, response) => {
+      const { host, 'x-a': own, 'x-b': other, 'user-agent': agent, cookie } = request.headers;
+      void readAll(request).then(
+        (body) => response.end([request.method, request.url, host, own, other, agent, cookie, body.length].join(' ')),
+        () => {},
+      );
+    });
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [upstream.url] } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    const [peer, other] = [await Http2Peer.connect(t, gateway.port), await Http2Peer.connect(t, gateway.port)];
+    let stream = -1;
+    const shared = Buffer.concat([POST_ROOT, BEFORE, NEWEST]);
+    const whole = async (): Promise<string> => {
+      stream += 2;
+      peer.send(frame(f.HEADERS, f.END_HEADERS, stream, shared), frame(f.DATA, f.END_STREAM, stream, 'abc'));
+      return (await peer.response(stream)).body;
+    };
+    stream += 2;
+    peer.send(frame(f.HEADERS, WHOLE, stream, Buffer.concat([GET_ROOT, authority, inserted('x-a', 'one')])));
+    await peer.response(stream);
+    const mine = 'POST / a.test one    3';
+    for (let i = 0; i < 3; i++) assert.equal(await whole(), mine);
+    const leaves: (() => void)[] = [
+      // With the head, in the middle of the body, and while the response is on its way.
+      () => peer.send(frame(f.HEADERS, f.END_HEADERS, stream, shared)),
+      () => peer.send(frame(f.HEADERS, f.END_HEADERS, stream, shared), frame(f.DATA, 0, stream, 'ab')),
+      () => peer.send(frame(f.HEADERS, f.END_HEADERS, stream, shared), frame(f.DATA, f.END_STREAM, stream, 'ab')),
+    ];
+    let theirs = -1;
+    for (const leave of leaves) {
+      for (let i = 0; i < 3; i++) {
+        stream += 2;
+        leave();
+        if (i > 0) await peer.settled();
+        peer.send(numbered(f.RST_STREAM, stream, f.CANCEL));
+        await peer.settled();
+        // The memory of the request that ended is theirs.
+        theirs += 2;
+        const fields = [
+          ['x-b', `b${theirs}`],
+          ['user-agent', 'theirs'],
+          ['cookie', `c=${theirs}`],
+        ] as const;
+        other.headers(theirs, get(`/their/${theirs}`, fields));
+        assert.equal(
+          (await other.response(theirs)).body,
+          `GET /their/${theirs} a.test  b${theirs} theirs c=${theirs} 0`,
+        );
+        const plain = await fetch(`${gateway.url}/plain`, { headers: { 'x-b': 'plain', 'user-agent': 'p' } });
+        assert.equal(await plain.text(), `GET /plain 127.0.0.1:${gateway.port}  plain p  0`);
+        assert.equal(await whole(), mine);
+      }
+    }
+  });
+
+  test('trailers of an instance: the same each time, others after the table has changed, malformed without an end', async (t) => {
+    const blocks = [
+      ...[Buffer.concat([inserted('grpc-status', '0'), inserted('x-t', 'one')]), ...same(4)],
+      ...[Buffer.concat([inserted('grpc-status', '5'), inserted('x-t', 'two')]), ...same(4)],
+    ];
+    const { url } = await Http2Peer.serve(t, (peer) => {
+      void (async () => {
+        for (let nth = 0; ; nth++) {
+          const { stream } = await peer.request(nth);
+          peer.send(frame(f.HEADERS, f.END_HEADERS, stream, Buffer.of(0x88)), frame(f.DATA, 0, stream, 'abc'));
+          // The last one comes without END_STREAM, as no trailers may (RFC 9113 §8.1).
+          const flags = nth < blocks.length ? WHOLE : f.END_HEADERS;
+          peer.send(frame(f.HEADERS, flags, stream, blocks[nth] ?? blocks[1]!));
+        }
+      })().catch(() => {});
+    });
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [url], protocol: 'grpc' } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    const peer = await Http2Peer.connect(t, gateway.port);
+    const got: string[] = [];
+    let stream = -1;
+    for (const _ of blocks) {
+      stream += 2;
+      peer.headers(
+        stream,
+        post('/', [
+          ['content-type', 'application/grpc'],
+          ['te', 'trailers'],
+        ]),
+      );
+      const { status, body, trailers } = await peer.response(stream);
+      got.push([status, body, fieldOf(trailers!, 'grpc-status'), fieldOf(trailers!, 'x-t')].join(' '));
+    }
+    assert.deepEqual(got, [...Array(5).fill('200 abc 0 one'), ...Array(5).fill('200 abc 5 two')]);
+    stream += 2;
+    peer.headers(
+      stream,
+      post('/', [
+        ['content-type', 'application/grpc'],
+        ['te', 'trailers'],
+      ]),
+    );
+    const { trailers } = await peer.response(stream);
+    assert.notEqual(fieldOf(trailers!, 'grpc-status'), '5');
+  });
 });
+
+function same(count: number): Buffer[] {
+  return Array(count).fill(Buffer.concat([BEFORE, NEWEST]));
+}

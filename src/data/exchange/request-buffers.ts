@@ -18,7 +18,9 @@ const BODY_BYTES = 4 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export class RequestBuffers implements BodyMemory {
-  readonly head: Head;
+  /** Its own, or one that it shares with other requests (`share`). */
+  head: Head;
+  readonly #ownHead: Head;
   /** What a whole head of at most `HEAD_BYTES` is copied to. */
   readonly bytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
   readonly #view = new DataView(this.bytes.buffer, this.bytes.byteOffset, HEAD_BYTES);
@@ -34,9 +36,24 @@ export class RequestBuffers implements BodyMemory {
   readonly matched = new RouteMatchResult();
 
   #body: Buffer = NOTHING;
+  /** Of a head that is not its own. */
+  #sharedView: DataView | null = null;
 
   constructor(maxFields: number) {
-    this.head = new Head(maxFields);
+    this.#ownHead = new Head(maxFields);
+    this.head = this.#ownHead;
+  }
+
+  /** The request has the same head as others, which stays as it is; `view` is of its bytes. */
+  share(head: Head, view: DataView): void {
+    this.head = head;
+    this.#sharedView = view;
+  }
+
+  /** For another request. */
+  reset(): void {
+    this.head = this.#ownHead;
+    this.#sharedView = null;
   }
 
   /** Made for the first request that has a body to keep. */
@@ -47,7 +64,7 @@ export class RequestBuffers implements BodyMemory {
 
   /** The head's bytes by words; null for a head that has memory of its own. */
   viewOfHead(): DataView | null {
-    return this.head.bytes === this.bytes ? this.#view : null;
+    return this.head.bytes === this.bytes ? this.#view : this.#sharedView;
   }
 }
 
@@ -71,6 +88,8 @@ export class RequestBufferPool {
   }
 
   give(incoming: RequestBuffers): void {
-    if (!incoming.heldByPolicy && this.#stock.length < MOST_IN_STOCK) this.#stock.push(incoming);
+    if (incoming.heldByPolicy || this.#stock.length >= MOST_IN_STOCK) return;
+    incoming.reset();
+    this.#stock.push(incoming);
   }
 }

@@ -49,42 +49,27 @@ export class RepeatedBlock<T> {
   }
 }
 
-/** The head of a request, with memory of its own. */
+/** The head of a request, with memory of its own, for each request that has the same. */
 export class KnownRequest {
   readonly limits: ConnectionLimits;
   readonly priority: string;
   readonly #head: Head;
+  readonly #view: DataView;
   readonly #meaning: MessageFraming;
 
   constructor({ head, meaning }: RequestBuffers, limits: ConnectionLimits, priority: string) {
     this.limits = limits;
     this.priority = priority;
-    this.#head = head.copy();
+    this.#head = head.copy().share();
+    const { bytes } = this.#head;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     this.#meaning = Object.assign(new MessageFraming(), meaning);
   }
 
-  /** Its head is a copy in the memory of the request, as others are. */
-  fill({ head, meaning, bytes }: RequestBuffers): void {
-    const known = this.#head;
-    bytes.set(known.bytes);
-    head.bytes = bytes;
-    head.fieldsStart = known.fieldsStart;
-    head.end = known.end;
-    head.major = known.major;
-    head.minor = known.minor;
-    head.method = known.method;
-    head.targetStart = known.targetStart;
-    head.targetEnd = known.targetEnd;
-    head.count = known.count;
-    head.seen = known.seen;
-    const { marks, ids } = known;
-    for (let i = 0; i < marks.length; i++) head.marks[i] = marks[i]!;
-    head.origins ??= new Float64Array(head.ids.length);
-    const origins = known.origins!;
-    for (let i = 0; i < ids.length; i++) {
-      head.ids[i] = ids[i]!;
-      head.origins[i] = origins[i]!;
-    }
+  /** What a request may change of it, its own meaning, is a copy. */
+  fill(incoming: RequestBuffers): void {
+    incoming.share(this.#head, this.#view);
+    const { meaning } = incoming;
     meaning.bodyLength = this.#meaning.bodyLength;
     meaning.lengthGiven = this.#meaning.lengthGiven;
     meaning.keepAlive = this.#meaning.keepAlive;

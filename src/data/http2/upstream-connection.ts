@@ -9,6 +9,7 @@ import { isTls } from '../../base/on-demand.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { ConnectionEnd } from '../contract/service-state.ts';
 import { MessageFraming } from '../parser/framing.ts';
+import type { Head } from '../parser/head.ts';
 import { nextAgeShare } from '../wire/connection-age.ts';
 import { Outbox } from '../wire/outbox.ts';
 import { Http2Connection } from './connection.ts';
@@ -82,6 +83,8 @@ export class UpstreamConnection extends Http2Connection {
   readonly #owner: UpstreamConnectionOwner;
   readonly #wheel: TimerWheel;
   readonly #repeated = new RepeatedBlock<KnownResponse>();
+  /** Sound ones that end a stream. */
+  readonly #trailers = new RepeatedBlock<Head>();
   #nextId = 1;
   #served = 0;
   #isGoingAway = false;
@@ -216,7 +219,7 @@ export class UpstreamConnection extends Http2Connection {
       this.#repeated.isRepeated(bytes, start, end, ended, before, this.decoder.changes)
     )
       this.#repeated.keep(bytes, start, end, {
-        head: head.copy(),
+        head: head.copy().share(),
         meaning: Object.assign(new MessageFraming(), meaning),
       });
     stream.onSoundHead(head, meaning, ended);
@@ -224,11 +227,21 @@ export class UpstreamConnection extends Http2Connection {
   }
 
   #onTrailers(stream: ResponseStream, ended: boolean, bytes: Buffer, start: number, end: number): boolean {
-    trailerReader.begin();
-    if (!this.decoder.decode(bytes, start, end, trailerReader)) return this.failCompression();
-    this.touch(stream);
-    if (!ended || trailerReader.isMalformed || trailerReader.isTooLarge) stream.onBadBody('the trailers are malformed');
-    else if (!stream.receiveEnd(trailerReader.finish())) stream.onBadBody('the body is shorter than Content-Length');
+    const before = this.decoder.changes;
+    let head = this.#trailers.find(bytes, start, end, ended, before);
+    if (head === null) {
+      trailerReader.begin();
+      if (!this.decoder.decode(bytes, start, end, trailerReader)) return this.failCompression();
+      this.touch(stream);
+      if (!ended || trailerReader.isMalformed || trailerReader.isTooLarge) {
+        stream.onBadBody('the trailers are malformed');
+        return !this.isClosed;
+      }
+      head = trailerReader.finish();
+      if (this.#trailers.isRepeated(bytes, start, end, ended, before, this.decoder.changes))
+        this.#trailers.keep(bytes, start, end, head.copy());
+    } else this.touch(stream);
+    if (!stream.receiveEnd(head)) stream.onBadBody('the body is shorter than Content-Length');
     return !this.isClosed;
   }
 

@@ -60,6 +60,8 @@ export class Head {
   problem: FaultKind = FAULTS.malformedRequest;
   detail = '';
 
+  /** Values that were asked for, of a head that many messages share; null: of one that is read anew. */
+  #values: (string | undefined)[] | null = null;
   /** What was read last, by words. */
   #viewed: Buffer = EMPTY;
   #view: DataView = EMPTY_VIEW;
@@ -100,7 +102,23 @@ export class Head {
     return head;
   }
 
+  /** It stays as it is from now on and stands for many messages: a string of it is made once. */
+  share(): this {
+    this.#values = new Array<string | undefined>(this.count).fill(undefined);
+    return this;
+  }
+
   value(field: number): string {
+    const values = this.#values;
+    if (values === null) return this.#slice(field);
+    const known = values[field];
+    if (known !== undefined) return known;
+    const value = this.#slice(field);
+    values[field] = value;
+    return value;
+  }
+
+  #slice(field: number): string {
     return this.bytes.latin1Slice(this.marks[field * MARKS + 2]!, this.marks[field * MARKS + 3]!);
   }
 
