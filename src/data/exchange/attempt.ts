@@ -17,7 +17,7 @@ import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import type { Source } from '../wire/sources.ts';
 import { isEventStreamType } from './event-stream.ts';
-import { countedStatus, readCode } from './grpc.ts';
+import { countedStatus, readCode, readTrailers } from './grpc.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import type { BytesHolder, StreamPool, StreamWaiter, UpstreamHandler, UpstreamStream } from './upstream-stream.ts';
 
@@ -259,7 +259,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   onResponseEnd(trailers: Head | null): void {
     this.#end();
     const passing = passingTrailers(trailers);
-    if (this.service.settings.protocol === 'grpc') this.#countCode(readCode(passing?.valueOf('grpc-status') ?? null));
+    if (this.service.settings.protocol === 'grpc') this.#countCode(readTrailers(passing));
     this.#call.onAttemptEnd(this, passing);
   }
 

@@ -30,7 +30,16 @@ import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { requestDrop } from './forwarding.ts';
-import { grpcCode, grpcReply, isCallType, isGrpcType, isGrpcWebType, PREVIOUS_ATTEMPTS, readTimeout } from './grpc.ts';
+import {
+  grpcCode,
+  grpcReply,
+  isCallType,
+  isGrpcType,
+  isGrpcWebType,
+  PREVIOUS_ATTEMPTS,
+  readTimeout,
+  statusRecord,
+} from './grpc.ts';
 import { GrpcWebCall, grpcWebReply } from './grpc-web.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
@@ -83,6 +92,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   /** How long the client of a gRPC call waits for all of it, or 0. */
   deadlineMs = 0;
   #attemptsBefore = 0;
+  /** 1: it is; 0: it is not; -1: nobody has looked. */
+  #isGrpcCall = -1;
   /** Null as long as no policy touches the body. */
   #requestWork: RequestBodyWork | null = null;
   #isBodyReplaced = false;
@@ -423,6 +434,12 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     return this.downstream.bodyInHand;
   }
 
+  /** By its content type; asked several times of each call. */
+  get isGrpcCall(): boolean {
+    if (this.#isGrpcCall < 0) this.#isGrpcCall = isGrpcType(this.header('content-type')) ? 1 : 0;
+    return this.#isGrpcCall === 1;
+  }
+
   /**
    * The body may be gathered before a service is asked. Not what is here already, not a tunnel, not the messages of a
    * gRPC call, and not where the client waits for the service to say whether it wants the body (RFC 9110 §10.1.1).
@@ -430,7 +447,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   get mayGatherBody(): boolean {
     const { meaning } = this.incoming;
     if (this.downstream.bodyWholeInHand || meaning.upgrade >= 0 || meaning.expectsContinue) return false;
-    return !isGrpcType(this.header('content-type'));
+    return !this.isGrpcCall;
   }
 
   writeHead(stream: UpstreamStream, attempt: Attempt): void {
@@ -546,7 +563,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     const { attempt, fault } = this;
     if (fault !== null && this.grpcStatus < 0 && isCallType(this.header('content-type')))
       this.grpcStatus = grpcCode(fault.kind.status);
-    if (this.grpcStatus >= 0) this.logField('grpc_status', this.grpcStatus);
+    if (this.grpcStatus >= 0) this.logConstant(statusRecord(this.grpcStatus));
     const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();
     report(this, nowMs, this.logParts);
     if (this.#behindProxy !== null) this.runtime.sources.leave(this.#behindProxy);

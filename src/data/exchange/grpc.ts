@@ -18,6 +18,17 @@ const UNAVAILABLE = 14;
 const GRPC = 'application/grpc';
 const GRPC_WEB = 'application/grpc-web';
 
+/** The `grpc_status` of an access record by its code, made once: each call has one. */
+const RECORD_PARTS = Array.from({ length: 17 }, (_, code) => recordPart(code));
+
+function recordPart(code: number): string {
+  return `,"grpc_status":${code}`;
+}
+
+export function statusRecord(code: number): string {
+  return RECORD_PARTS[code] ?? recordPart(code);
+}
+
 /** Is this the content type of a call: `application/grpc`, `application/grpc+proto`? gRPC-Web is another protocol. */
 export function isGrpcType(contentType: string | null): boolean {
   // Most calls, several times each.
@@ -94,6 +105,18 @@ export function countedStatus(code: number): number {
 export function readCode(value: string | null): number {
   if (value === '0') return 0;
   return value !== null && /^\d{1,3}$/.test(value) ? Number(value) : -1;
+}
+
+let latest: FieldBlock | null = null;
+let latestCode = -1;
+
+/** That in trailers; most calls end with the same ones. */
+export function readTrailers(trailers: FieldBlock | null): number {
+  if (trailers === null) return -1;
+  if (trailers === latest) return latestCode;
+  latestCode = readCode(trailers.valueOf('grpc-status'));
+  latest = trailers;
+  return latestCode;
 }
 
 /** Eight digits. */

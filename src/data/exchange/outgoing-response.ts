@@ -14,7 +14,7 @@ import type { Head } from '../parser/head.ts';
 import type { Downstream } from './downstream.ts';
 import { isEventStreamType } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
-import { faultTrailers, INTERNAL, isGrpcType, NO_STATUS, readCode } from './grpc.ts';
+import { faultTrailers, INTERNAL, NO_STATUS, readCode, readTrailers } from './grpc.ts';
 import type { GrpcWebCall } from './grpc-web.ts';
 import { StreamedBody } from './reply-source.ts';
 import { type ResponseBodyOwner, ResponseBodyWork } from './response-body-work.ts';
@@ -86,7 +86,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   /** A response with a body ends with its status; one without has it in the head, or is no success (grpc.ts). */
   #onGrpcHead(head: Head, framing: MessageFraming): void {
     const exchange = this.#exchange;
-    if (head.status !== 200 || !isGrpcType(exchange.header('content-type'))) return;
+    if (head.status !== 200 || !exchange.isGrpcCall) return;
     this.#isCall = framing.bodyLength !== 0;
     // HTTP/1.1 clients read no trailers, so a call that breaks off must show by the connection's end.
     const { protocol } = exchange;
@@ -290,7 +290,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   }
 
   #withStatus(trailers: FieldBlock | null): FieldBlock | null {
-    const code = readCode(trailers?.valueOf('grpc-status') ?? null);
+    const code = readTrailers(trailers);
     this.#exchange.grpcStatus = code < 0 ? INTERNAL : code;
     return code < 0 && this.#endsByStatus ? NO_STATUS : trailers;
   }

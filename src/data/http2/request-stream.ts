@@ -217,6 +217,8 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
 
   resumeBody(): void {
     if (this.#awaitsTunnel) return;
+    // Nothing has stopped it, and the end of this read sees to its deadline.
+    if (this.isTouched && !this.isPaused) return;
     if (this.#hasBody && !this.remoteEnded && !this.#isTunnel) {
       this.#watchBody().resume();
       this.#connection.host.wheel.set(this.#deadline!, this.#connection.host.limits.bodyIdleTimeoutMs);
