@@ -6,7 +6,8 @@
  */
 import type { Socket } from 'node:net';
 
-const SCRATCH_BYTES = 32 * 1024;
+/** Of what HTTP/2 gathers for one write (`GATHER_BYTES`) and the frame that goes beyond it. */
+const SCRATCH_BYTES = 49 * 1024;
 const MOST_IN_STOCK = 16;
 /** Those above are left to the garbage collector. */
 const MOST_WAITING = 16;
