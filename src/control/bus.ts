@@ -1,6 +1,6 @@
 /**
  * The control end of the line to the workers (the data end is `ControlLink`): parts of the control plane publish
- * data by topic, hear what workers tell, and answer what workers ask. control/workers.ts carries it over messages.
+ * data by topic, hear what workers tell, and answer what workers ask. control/worker-bus.ts carries it over messages.
  */
 
 export interface ControlBus {

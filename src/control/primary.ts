@@ -333,7 +333,7 @@ export class Primary implements OperatorHost {
   }
 
   get bus(): ControlBus {
-    return this.workers;
+    return this.workers.bus;
   }
 
   #secrets({ secrets }: Compiled): Secrets {

@@ -1,13 +1,14 @@
 /**
- * The worker threads, seen from the main thread: starts them, sends them snapshots, replaces one that dies (at once,
- * then with back-off), carries the line between control and data, and drains them at the end. Connections of a dead
+ * The worker threads, seen from the main thread: starts them, replaces one that dies (at once, then with back-off) and
+ * drains them at the end. How they get a configuration is in publishing.ts, the line between control and data in
+ * worker-bus.ts. Connections of a dead
  * worker are lost with it; the others do not notice, since each has its own listening sockets. Where there is only one,
  * a spare stands by that has everything but the sockets.
  *
  * Each thread has a bank of its own in shared memory; banks are more than workers, so that a successor can begin while
  * the one that it replaces still finishes what it has.
  */
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics-reader.ts';
@@ -21,10 +22,11 @@ import type { SharedState } from '../data/contract/shared.ts';
 import { MAX_WORKERS } from '../data/contract/shared.ts';
 import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { Received } from '../data/contract/snapshot-parts.ts';
-import type { ControlBus } from './bus.ts';
 import type { OwnFaults } from './own-faults.ts';
 import { type PackedSnapshot, packAll, packSteps } from './packed-snapshot.ts';
-import { APPLY_TIMEOUT_MS, confirms } from './worker-confirms.ts';
+import { Publishing } from './publishing.ts';
+import { WorkerBus } from './worker-bus.ts';
+import type { Member } from './worker-member.ts';
 import { workerThread } from './worker-thread.ts';
 
 const BACKOFF_BASE_MS = 100;
@@ -51,28 +53,6 @@ export interface WorkersOptions {
   /** Whole lines of the process log. */
   writeLog(line: string): void;
 }
-
-interface Member {
-  /** Which of the workers it is; that of a spare says nothing yet. */
-  index: number;
-  isSpare: boolean;
-  /** Its own place in shared memory. */
-  readonly bank: number;
-  readonly worker: Worker;
-  /** What it was sent last: the next snapshot brings what is not in it. */
-  sent: Received;
-  startedMs: number;
-  failures: number;
-  version: number;
-  listening: boolean;
-  hasEnded: boolean;
-  replaced: boolean;
-}
-
-type Send = (member: Member) => void | Promise<void>;
-/** Decides what is wrong when a worker has ended before it said what it thinks of a configuration. */
-type Ended = (how: string, member: Member) => string | undefined | Promise<string | undefined>;
-const NOTHING: Send = () => {};
 
 /** One for a spare, one for a successor that begins while its predecessor still finishes. */
 const MORE_BANKS = 2;
@@ -101,13 +81,12 @@ export interface WorkerStatus {
   readonly restarts: number;
 }
 
-export class Workers implements ControlBus {
+export class Workers {
+  readonly bus = new WorkerBus((message) => this.#sendToAll(message));
   readonly #options: WorkersOptions;
+  readonly #publishing: Publishing;
   readonly #members: (Member | null)[];
   readonly #restarts: number[];
-  readonly #published = new Map<string, unknown>();
-  readonly #listeners = new Map<string, ((data: unknown) => void)[]>();
-  readonly #answers = new Map<string, (data: unknown) => unknown>();
   readonly #freeBanks: number[];
   readonly #isFirst = gateways++ === 0;
   /** Those that are replaced and finish what they have. */
@@ -123,6 +102,19 @@ export class Workers implements ControlBus {
     this.#members = Array.from({ length: options.count }, () => null);
     this.#restarts = Array.from({ length: options.count }, () => 0);
     this.#freeBanks = Array.from({ length: banksFor(options.count) }, (_, bank) => bank);
+    this.#publishing = new Publishing({
+      log: options.log,
+      newest: () => this.#newest!,
+      setNewest: (newest) => {
+        this.#newest = newest;
+      },
+      spare: () => this.#spare,
+      isEnding: () => this.#ending,
+      all: () => this.#all(),
+      inPlace: (index) => this.#members[index] ?? null,
+      onChange: (listener) => this.onChange(listener),
+      replace: (member) => this.#onUnwell(member),
+    });
   }
 
   // --- life ------------------------------------------------------------------------------------------------------
@@ -134,99 +126,14 @@ export class Workers implements ControlBus {
     this.#planSpare(SPARE_AFTER_MS, 0);
   }
 
-  /**
-   * Sends a snapshot to all; resolves with the problems of those that refused it (none: it is live everywhere). One
-   * takes it before the others do, the spare if there is one: what ends its thread ends no other.
-   */
-  async publishSnapshot(snapshot: Snapshot, secrets: Secrets): Promise<string[]> {
-    const newest = { snapshot, secrets };
-    const { version } = snapshot;
-    const send: Send = async (member) => {
-      const { sent } = member;
-      member.sent = newest;
-      const { head, parts } = await inSlices(packSteps(newest, sent));
-      member.worker.postMessage({ kind: 'snapshot', snapshot: head, parts } satisfies ToWorker, [parts]);
-    };
-    const first = this.#all().at(-1);
-    if (first !== undefined) {
-      const problem = await this.#confirmed(first, version, send, (how) => how);
-      if (problem !== undefined) return [problem];
-    }
-    this.#newest = newest;
-    const others = this.#all().filter((member) => member !== first);
-    return this.#publishTo(others, version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
+  /** Resolves with the problems of those that refused it; none: it is live everywhere. */
+  publishSnapshot(snapshot: Snapshot, secrets: Secrets): Promise<string[]> {
+    return this.#publishing.snapshot(snapshot, secrets);
   }
 
-  /**
-   * The same for a snapshot in which only these services are others. The spare has no requests that would wait for
-   * them, and takes seconds to start where there are thousands of routes: it is not waited for.
-   */
-  async publishInstances(snapshot: Snapshot, services: readonly ServiceSettings[]): Promise<string[]> {
-    const { version } = snapshot;
-    this.#newest = { ...this.#newest!, snapshot };
-    const send: Send = (member) => {
-      // As the worker puts it together: the very objects of routes and services.
-      member.sent = { ...member.sent, snapshot };
-      this.#send(member, { kind: 'instances', version, services });
-    };
-    const spare = this.#spare;
-    if (spare !== null) void this.#spareTakes(spare, version, send);
-    const members = this.#all().filter((member) => member !== spare);
-    return this.#publishTo(members, version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
-  }
-
-  /** One that does not take what workers have taken is made anew, whatever it is by then. */
-  async #spareTakes(spare: Member, version: number, send: Send): Promise<void> {
-    const problem = await this.#confirmed(spare, version, send, () => undefined);
-    if (problem === undefined) return;
-    this.#options.log.warn('the spare worker did not take other instances and is replaced', { problem });
-    this.#onUnwell(spare);
-  }
-
-  async #publishTo(members: readonly Member[], version: number, send: Send, ended: Ended): Promise<string[]> {
-    const problems = await Promise.all(members.map((member) => this.#confirmed(member, version, send, ended)));
-    return problems.filter((problem) => problem !== undefined);
-  }
-
-  #confirmed(member: Member, version: number, send: Send, ended: Ended): Promise<string | undefined> {
-    return confirms({
-      worker: member.worker,
-      name: member.isSpare ? 'the spare worker' : `worker ${member.index}`,
-      version,
-      send: () => send(member),
-      ended: (how) => ended(how, member),
-    });
-  }
-
-  /**
-   * A worker that ended while it took a configuration that another has taken may have ended for any reason. Its
-   * successor begins with the same: what becomes of that counts. A spare is made anew in its time.
-   */
-  async #judgedBySuccessor(how: string, ended: Member, version: number): Promise<string | undefined> {
-    if (ended.isSpare) return undefined;
-    const successor = await this.#inPlaceOf(ended);
-    if (successor === null) return `${how}, and nothing took its place in time`;
-    if (successor.listening && successor.version >= version) return undefined;
-    return this.#confirmed(successor, version, NOTHING, () => `${how}, and so did the one in its place`);
-  }
-
-  /** Resolves with null when there is none in time, or none will come because all of them end. */
-  #inPlaceOf(ended: Member): Promise<Member | null> {
-    return new Promise((resolve) => {
-      const done = (member: Member | null): void => {
-        clearTimeout(late);
-        this.#onChange = this.#onChange.filter((listener) => listener !== look);
-        resolve(member);
-      };
-      const look = (): void => {
-        const member = this.#members[ended.index];
-        if (member !== null && member !== undefined && member !== ended) done(member);
-        else if (this.#ending) done(null);
-      };
-      const late = setTimeout(() => done(null), APPLY_TIMEOUT_MS);
-      this.#onChange.push(look);
-      look();
-    });
+  /** The same for a snapshot in which only these services are others. */
+  publishInstances(snapshot: Snapshot, services: readonly ServiceSettings[]): Promise<string[]> {
+    return this.#publishing.instances(snapshot, services);
   }
 
   /** Workers, and the spare. One that has ended and is not replaced yet says nothing any more. */
@@ -351,7 +258,7 @@ export class Workers implements ControlBus {
       shared: this.#options.shared,
       snapshot: head,
       parts,
-      published: Object.fromEntries(this.#published),
+      published: this.bus.everything(),
     };
     const { entry } = this.#options;
     const name = asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`;
@@ -492,10 +399,8 @@ export class Workers implements ControlBus {
         this.#changed();
         break;
       case 'tell':
-        for (const listener of this.#listeners.get(message.topic) ?? []) listener(message.data);
-        break;
       case 'ask':
-        void this.#answer(member, message.id, message.topic, message.data);
+        this.bus.take(message, (answer) => this.#send(member, answer));
         break;
       case 'rejection':
         this.#options.faults.rejections.worker++;
@@ -538,50 +443,24 @@ export class Workers implements ControlBus {
     return finishing.finally(() => this.#finishing.delete(finishing));
   }
 
-  async #answer(member: Member, id: number, topic: string, data: unknown): Promise<void> {
-    try {
-      const answer = this.#answers.get(topic);
-      if (answer === undefined) throw new Error(`the topic "${topic}" has no responder`);
-      this.#send(member, { kind: 'answer', id, data: await answer(data), problem: null });
-    } catch (error) {
-      this.#send(member, { kind: 'answer', id, data: null, problem: messageOf(error) });
-    }
-  }
-
   #send(member: Member, message: ToWorker): void {
     member.worker.postMessage(message);
   }
 
-  // --- ControlBus ------------------------------------------------------------------------------------------------
-
-  /** What was published last. */
-  latest(topic: string): unknown {
-    return this.#published.get(topic);
-  }
-
-  publish(topic: string, data: unknown): void {
-    this.#published.set(topic, data);
-    for (const member of this.#all()) this.#send(member, { kind: 'publish', topic, data });
-  }
-
-  onTell(topic: string, listener: (data: unknown) => void): void {
-    const listeners = this.#listeners.get(topic) ?? [];
-    listeners.push(listener);
-    this.#listeners.set(topic, listeners);
-  }
-
-  onAsk(topic: string, answer: (data: unknown) => unknown): void {
-    if (this.#answers.has(topic)) throw new TypeError(`"${topic}" is answered already`);
-    this.#answers.set(topic, answer);
+  #sendToAll(message: ToWorker): void {
+    for (const member of this.#all()) this.#send(member, message);
   }
 
   #changed(): void {
     for (const listener of this.#onChange) listener();
   }
 
-  /** Called when a worker starts, ends, or takes a configuration. */
-  onChange(listener: () => void): void {
+  /** Called when a worker starts, ends, or takes a configuration. Returns what ends that. */
+  onChange(listener: () => void): () => void {
     this.#onChange.push(listener);
+    return () => {
+      this.#onChange = this.#onChange.filter((each) => each !== listener);
+    };
   }
 }
 

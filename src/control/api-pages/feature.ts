@@ -38,7 +38,7 @@ export function apiPagesFeature(
         snapshot: host.configuration.snapshot,
         plan: host.configuration.compiled.plan,
         document: documentOf(host.configuration.config),
-        offered: (topic) => host.workers.latest(topic) as TranscodeApi | undefined,
+        offered: (topic) => host.workers.bus.latest(topic) as TranscodeApi | undefined,
       }),
     });
     await host.serveBuiltin('builtin:api-pages', pages.fetch);

@@ -149,7 +149,7 @@ test('a worker that is replaced goes on showing its requests', async (t) => {
 test('workers do nothing for the tail once nobody watches', async (t) => {
   const { gateway, origin } = await scene(t);
   const told: unknown[] = [];
-  gateway.primary.workers.onTell('admin:tail-lines', (data) => void told.push(data));
+  gateway.primary.workers.bus.onTell('admin:tail-lines', (data) => void told.push(data));
   const all = await watch(t, origin, '');
   await awaken(gateway, '/fine/wake', all);
   all.end();
