@@ -15,6 +15,10 @@ class TextWriter implements ByteWriter {
     this.whole += bytes.latin1Slice(start, end);
   }
 
+  words(words: Int32Array, length: number): void {
+    this.whole += Buffer.from(words.buffer, words.byteOffset, length).latin1Slice(0, length);
+  }
+
   integer(value: number): void {
     this.whole += value;
   }

@@ -4,6 +4,8 @@ export interface ByteWriter {
   text(text: string): void;
   /** The bytes `[start, end)`, which may change afterwards. */
   bytes(bytes: Buffer, start: number, end: number): void;
+  /** The first `length` bytes of memory that is given by whole words: a few of them at once are cheaper. */
+  words(words: Int32Array, length: number): void;
   /** A whole number that is not negative, in decimal. */
   integer(value: number): void;
 }

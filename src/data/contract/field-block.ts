@@ -3,6 +3,7 @@
  * configuration, policies or handlers can split a message. A block keeps the form of each protocol: the lines of
  * HTTP/1.1 and, once asked for, what HTTP/2 makes of it.
  */
+import type { ShortBytes } from '../../base/copy-bytes.ts';
 import { flat } from '../../base/text.ts';
 import { FieldNames } from './field-names.ts';
 
@@ -86,6 +87,11 @@ export class FieldStart {
   readonly value: string;
   /** HTTP/1.1. */
   readonly line: Buffer;
+  /**
+   * The name for HTTP/2, of a field that no table is asked for since its value changes each time; null: another one.
+   * Made and read by its encoder alone, when it is written for the first time.
+   */
+  changing: ShortBytes | null | undefined;
 
   constructor(name: string, value = '') {
     checkField(name, value);

@@ -114,7 +114,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpst
   }
 
   writeRequestId(out: ByteWriter): void {
-    out.bytes(this.incoming.id, 0, this.incoming.idLength);
+    out.words(this.incoming.idWords, this.incoming.idLength);
   }
 
   get routeId(): string {

@@ -40,6 +40,10 @@ export class MetadataWriter implements HeadWriter {
     if (!this.#skips) this.#out.bytes(bytes, start, end);
   }
 
+  words(words: Int32Array, length: number): void {
+    if (!this.#skips) this.#out.words(words, length);
+  }
+
   integer(value: number): void {
     if (!this.#skips) this.#out.integer(value);
   }

@@ -6,8 +6,7 @@ import { messageOf } from '../../base/errors.ts';
 import { outcomeOf } from '../../base/grpc-status.ts';
 import { jsonText } from '../../base/text.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
-import type { AccessLog } from '../response/access-log.ts';
-import { constant } from '../wire/outbox.ts';
+import { type AccessLog, part } from '../response/access-log.ts';
 import type { Exchange } from './exchange.ts';
 import { endTrace, timeHook } from './trace-request.ts';
 
@@ -74,19 +73,19 @@ function isJudged(status: number): boolean {
   return status < 500 && status !== 429 && status !== 499 && status !== 101;
 }
 
-const REQUEST_ID = constant('"request_id":"');
-const METHOD = constant('","method":"');
-const METHOD_GET_AND_PATH = constant('","method":"GET","path":"');
-const PATH = constant('","path":"');
-const STATUS = constant('","status":');
-const DURATION = constant(',"duration_ms":');
-const UPSTREAM = constant(',"upstream_ms":');
-const BYTES_IN = constant(',"bytes_in":');
-const BYTES_OUT = constant(',"bytes_out":');
-const TRACE_ID = constant(',"trace_id":"');
-const QUOTE = constant('"');
-const COMMA = constant(',');
-const CLOSE = constant('}');
+const REQUEST_ID = part('"request_id":"');
+const METHOD = part('","method":"');
+const METHOD_GET_AND_PATH = part('","method":"GET","path":"');
+const PATH = part('","path":"');
+const STATUS = part('","status":');
+const DURATION = part(',"duration_ms":');
+const UPSTREAM = part(',"upstream_ms":');
+const BYTES_IN = part(',"bytes_in":');
+const BYTES_OUT = part(',"bytes_out":');
+const TRACE_ID = part(',"trace_id":"');
+const QUOTE = part('"');
+const COMMA = part(',');
+const CLOSE = part('}');
 
 /**
  * The record behind its time, up to its `end`; names and order are documented in docs/guide/logs.md. Only what a caller
@@ -95,34 +94,34 @@ const CLOSE = constant('}');
  */
 function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsedMs: number, parts: string): void {
   const { attempt, fault } = exchange;
-  log.constant(REQUEST_ID);
+  log.part(REQUEST_ID);
   exchange.writeRequestId(log);
   if (exchange.method === 'GET') {
-    log.constant(METHOD_GET_AND_PATH);
+    log.part(METHOD_GET_AND_PATH);
   } else {
-    log.constant(METHOD);
+    log.part(METHOD);
     log.text(exchange.method);
-    log.constant(PATH);
+    log.part(PATH);
   }
   log.text(exchange.path);
-  log.constant(STATUS);
+  log.part(STATUS);
   log.integer(status);
-  log.constant(DURATION);
+  log.part(DURATION);
   log.milliseconds(elapsedMs);
   if (attempt !== null) {
-    log.constant(UPSTREAM);
+    log.part(UPSTREAM);
     log.milliseconds(attempt.firstByteMs);
   }
-  log.constant(BYTES_IN);
+  log.part(BYTES_IN);
   log.integer(exchange.bytesReceived);
-  log.constant(BYTES_OUT);
+  log.part(BYTES_OUT);
   log.integer(exchange.bytesSent);
-  log.constant(COMMA);
+  log.part(COMMA);
   log.text(exchange.downstream.cache.recordTail(exchange));
   if (exchange.trace !== null) {
-    log.constant(TRACE_ID);
+    log.part(TRACE_ID);
     exchange.trace.writeTraceId(log);
-    log.constant(QUOTE);
+    log.part(QUOTE);
   }
   const attempts = exchange.call?.attemptsMade ?? 0;
   if (attempts > 1) log.text(`,"attempts":${attempts}`);
@@ -133,5 +132,5 @@ function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsed
     if (cause !== undefined) log.text(`,"cause":${jsonText(cause)}`);
   }
   if (parts !== '') log.text(parts);
-  log.constant(CLOSE);
+  log.part(CLOSE);
 }

@@ -7,7 +7,6 @@ import { Head } from '../parser/head.ts';
 import { Target } from '../parser/target.ts';
 import { RouteMatchResult } from '../router/match-result.ts';
 import type { BodyMemory } from './request-body.ts';
-import { ID_WORDS } from './request-ids.ts';
 
 /** Heads up to this size are read into memory that is used again. */
 export const HEAD_BYTES = 2 * 1024;
@@ -26,8 +25,8 @@ export class RequestBuffers implements BodyMemory {
   readonly #view = new DataView(this.bytes.buffer, this.bytes.byteOffset, HEAD_BYTES);
   /** The request id, Latin-1. */
   readonly id = Buffer.allocUnsafeSlow(MAX_REQUEST_ID_BYTES);
-  /** The start of it, by words, for an id that is made here. */
-  readonly idWords = new Int32Array(this.id.buffer, this.id.byteOffset, ID_WORDS);
+  /** The same by words. */
+  readonly idWords = new Int32Array(this.id.buffer, this.id.byteOffset, MAX_REQUEST_ID_BYTES / 4);
   idLength = 0;
   readonly meaning = new MessageFraming();
   /** A pending policy may still read this after the exchange ends, so do not reuse it. */

@@ -3,7 +3,7 @@
  * together as a line first, since that is what encoder and tables work on. Heads that came by HTTP/2 are such lines
  * already. One per connection.
  */
-import { copyBytes } from '../../base/copy-bytes.ts';
+import { copyBytes, copyWords, type ShortBytes } from '../../base/copy-bytes.ts';
 import type { FieldBlock, FieldStart } from '../contract/field-block.ts';
 import { nameIs } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
@@ -11,7 +11,7 @@ import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import { fieldPasses } from '../parser/head-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import type { HpackEncoder } from './hpack/encoder.ts';
-import { encodeLiterals } from './hpack/encoder.ts';
+import { changingName, encodeLiterals } from './hpack/encoder.ts';
 
 const MARKS = 4;
 const COLON = 0x3a;
@@ -20,6 +20,9 @@ const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x41 && byt
 
 /** Where lines are put together. Owner: the thread; used only between two calls that do not wait. */
 let line = Buffer.allocUnsafeSlow(4096);
+let view = new DataView(line.buffer, line.byteOffset, line.length);
+/** Words may be written beyond what they are for. */
+const WORD_ROOM = 3;
 
 export class HeadEncoder implements HeadWriter {
   readonly #encoder: HpackEncoder;
@@ -27,6 +30,8 @@ export class HeadEncoder implements HeadWriter {
   omitted: string | null = null;
   #nameLength = 0;
   #length = 0;
+  /** The name of the field that is being written, when only its value stands in the line. */
+  #changing: ShortBytes | null = null;
 
   constructor(encoder: HpackEncoder) {
     this.#encoder = encoder;
@@ -52,7 +57,10 @@ export class HeadEncoder implements HeadWriter {
   }
 
   begin(start: FieldStart): void {
-    this.#begin(start.name);
+    if (start.changing === undefined) start.changing = changingName(start.name);
+    this.#changing = start.changing;
+    if (start.changing === null) this.#begin(start.name);
+    else this.#length = 0;
     if (start.value !== '') this.text(start.value);
   }
 
@@ -72,7 +80,11 @@ export class HeadEncoder implements HeadWriter {
   }
 
   end(): void {
-    this.#encoder.field(line, 0, this.#nameLength, this.#length - this.#nameLength - 2);
+    const name = this.#changing;
+    if (name !== null) {
+      this.#changing = null;
+      this.#encoder.changing(name, view, this.#length);
+    } else this.#encoder.field(line, 0, this.#nameLength, this.#length - this.#nameLength - 2);
   }
 
   text(text: string): void {
@@ -87,6 +99,13 @@ export class HeadEncoder implements HeadWriter {
     const length = end - start;
     if (this.#length + length > line.length) grow(this.#length + length, this.#length);
     copyBytes(bytes, start, end, line, this.#length);
+    this.#length += length;
+  }
+
+  words(words: Int32Array, length: number): void {
+    const end = this.#length + length + WORD_ROOM;
+    if (end > line.length) grow(end, this.#length);
+    copyWords(words, length, view, this.#length);
     this.#length += length;
   }
 
@@ -131,7 +150,9 @@ export class HeadEncoder implements HeadWriter {
 
 /** `kept` bytes of the line stay. */
 function grow(length: number, kept: number): void {
-  const larger = Buffer.allocUnsafeSlow(length * 2);
+  // Whole words, as it is read.
+  const larger = Buffer.allocUnsafeSlow((length * 2 + WORD_ROOM) & ~WORD_ROOM);
   line.copy(larger, 0, 0, kept);
   line = larger;
+  view = new DataView(line.buffer, line.byteOffset, line.length);
 }

@@ -44,6 +44,10 @@ export class FieldRecorder implements HeadWriter {
     this.#value += bytes.latin1Slice(start, end);
   }
 
+  words(words: Int32Array, length: number): void {
+    this.#value += Buffer.from(words.buffer, words.byteOffset, length).latin1Slice(0, length);
+  }
+
   integer(value: number): void {
     this.#value += value;
   }

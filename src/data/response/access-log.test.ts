@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createMetricsBuffer, MetricsBank } from '../../base/metrics.ts';
 import { MetricsReader } from '../../base/metrics-reader.ts';
 import { jsonText } from '../../base/text.ts';
-import { AccessLog } from './access-log.ts';
+import { AccessLog, part } from './access-log.ts';
 
 function setUp() {
   const buffer = createMetricsBuffer({ workers: 1, routes: 2, instances: 2 });
@@ -96,7 +96,7 @@ test('a line that outgrows its block in any of its parts is whole, and so are th
     log.integer(123_456);
     log.text(',"ms":');
     log.milliseconds(7.25);
-    log.constant(Buffer.from('}'));
+    log.part(part('}'));
     log.end();
     write(0, '"last":true}');
     log.flush();

@@ -5,28 +5,35 @@
  */
 
 import { Buffer } from 'node:buffer';
+import { copyWords, ShortBytes } from '../../base/copy-bytes.ts';
 import type { MetricsBank } from '../../base/metrics.ts';
 import { type Cancel, systemTimers } from '../../base/system-timers.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
-import { constant, SHORT_TEXT } from '../wire/outbox.ts';
+import { SHORT_TEXT } from '../wire/outbox.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 const FLUSH_MS = 200;
 /** What may be on its way to the writer, per worker. */
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024;
 
-const LINE_START = constant('{"time":"');
-const TIME_END = constant('Z",');
-const LINE_FEED = constant('\n');
+const LINE_START = part('{"time":"');
+const TIME_END = part('Z",');
+const LINE_FEED = part('\n');
 const TIME_LENGTH = '2026-01-01T00:00:00.'.length;
 /** Room that is asked for a line before it is begun; a longer one costs a copy of what there is of it. */
 const USUAL_LINE_BYTES = 1024;
+
+/** A part of lines that is always the same. */
+export function part(text: string): ShortBytes {
+  return new ShortBytes(Buffer.from(text, 'latin1'));
+}
 
 export class AccessLog implements ByteWriter {
   readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly #metrics: MetricsBank;
   #block = newBlock(BLOCK_BYTES);
+  #view = viewOf(this.#block);
   /** A block that was written and has come back. */
   #spare: Buffer<ArrayBuffer> | null = null;
   #used = 0;
@@ -35,7 +42,7 @@ export class AccessLog implements ByteWriter {
   #outstanding = 0;
   #timer: Cancel | null = null;
   #second = -1;
-  readonly #secondText = Buffer.alloc(TIME_LENGTH);
+  #secondText = part(' '.repeat(TIME_LENGTH));
 
   /** `send` takes the block over; `written` is called with its size once it is written or given up. */
   constructor(send: (lines: Uint8Array<ArrayBuffer>) => void, metrics: MetricsBank) {
@@ -54,7 +61,7 @@ export class AccessLog implements ByteWriter {
     }
     if (this.#used + USUAL_LINE_BYTES > this.#block.length) this.flush();
     this.#lineStart = this.#used;
-    this.constant(LINE_START);
+    this.part(LINE_START);
     this.#stamp(wallMs);
     return true;
   }
@@ -65,7 +72,7 @@ export class AccessLog implements ByteWriter {
       this.#metrics.add('access_log_dropped', 1);
       return false;
     }
-    if (this.#used + text.length + 1 > this.#block.length) this.flush();
+    if (this.#used + text.length + 4 > this.#block.length) this.flush();
     this.#lineStart = this.#used;
     this.text(text);
     this.end();
@@ -88,8 +95,14 @@ export class AccessLog implements ByteWriter {
     this.#used = at;
   }
 
-  constant(bytes: Buffer): void {
-    this.bytes(bytes, 0, bytes.length);
+  part({ words, length }: ShortBytes): void {
+    this.words(words, length);
+  }
+
+  words(words: Int32Array, length: number): void {
+    if (this.#used + length + 3 > this.#block.length) this.#makeRoom(length + 3);
+    copyWords(words, length, this.#view, this.#used);
+    this.#used += length;
   }
 
   integer(value: number): void {
@@ -119,7 +132,7 @@ export class AccessLog implements ByteWriter {
   }
 
   end(): void {
-    this.constant(LINE_FEED);
+    this.part(LINE_FEED);
     this.#lineStart = this.#used;
     this.#timer ??= systemTimers.after(FLUSH_MS, () => this.flush());
   }
@@ -139,7 +152,7 @@ export class AccessLog implements ByteWriter {
     this.#timer = null;
     if (this.#used === 0) return;
     const lines = this.#block.subarray(0, this.#used);
-    this.#block = this.#spare ?? newBlock(BLOCK_BYTES);
+    this.#use(this.#spare ?? newBlock(BLOCK_BYTES));
     this.#spare = null;
     this.#outstanding += this.#used;
     this.#used = 0;
@@ -160,9 +173,14 @@ export class AccessLog implements ByteWriter {
     block.set(begun);
     this.#used = this.#lineStart;
     this.flush();
-    this.#block = block;
+    this.#use(block);
     this.#lineStart = 0;
     this.#used = begun.length;
+  }
+
+  #use(block: Buffer<ArrayBuffer>): void {
+    this.#block = block;
+    this.#view = viewOf(block);
   }
 
   /** ISO 8601 with milliseconds; the part up to the second is made once a second. */
@@ -170,17 +188,21 @@ export class AccessLog implements ByteWriter {
     const second = Math.floor(wallMs / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#secondText.latin1Write(new Date(second * 1000).toISOString(), 0);
+      this.#secondText = part(new Date(second * 1000).toISOString().slice(0, TIME_LENGTH));
     }
-    this.constant(this.#secondText);
+    this.part(this.#secondText);
     const ms = Math.floor(wallMs - second * 1000);
     const block = this.#block;
     block[this.#used] = 0x30 + ((ms / 100) | 0);
     block[this.#used + 1] = 0x30 + (((ms / 10) | 0) % 10);
     block[this.#used + 2] = 0x30 + (ms % 10);
     this.#used += 3;
-    this.constant(TIME_END);
+    this.part(TIME_END);
   }
+}
+
+function viewOf(block: Buffer): DataView {
+  return new DataView(block.buffer, block.byteOffset, block.length);
 }
 
 /** Memory of its own, because it is handed to another thread. */

@@ -10,7 +10,7 @@ import { parseTraceparent } from './trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const PARENT = 'b7ad6b7169203331';
-const NOTHING = { field() {}, fields() {}, begin() {}, end() {}, text() {}, bytes() {}, integer() {} };
+const NOTHING = { field() {}, fields() {}, begin() {}, end() {}, text() {}, bytes() {}, integer() {}, words() {} };
 
 interface Span {
   readonly id: string;

@@ -9,7 +9,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import { copyBytes } from '../../base/copy-bytes.ts';
+import { copyBytes, copyWords } from '../../base/copy-bytes.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
 import { giveScratch, giveScratchLater, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
@@ -56,6 +56,13 @@ export class Outbox implements ByteWriter {
     const length = end - start;
     if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
     copyBytes(bytes, start, end, this.#scratch, this.#used);
+    this.#used += length;
+    this.#gathered += length;
+  }
+
+  words(words: Int32Array, length: number): void {
+    if (this.#used + length + 3 > this.#scratch.length) this.#makeRoom(length + 3);
+    copyWords(words, length, this.#memory.view, this.#used);
     this.#used += length;
     this.#gathered += length;
   }

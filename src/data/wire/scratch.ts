@@ -18,10 +18,13 @@ const NOTHING = Buffer.alloc(0);
 
 export class Scratch {
   readonly bytes: Buffer;
+  /** The same by words. */
+  readonly view: DataView;
   readonly #views: Buffer[] = Array.from({ length: KEPT_VIEWS }, () => NOTHING);
 
   constructor(bytes: number) {
     this.bytes = bytes === 0 ? NOTHING : Buffer.allocUnsafeSlow(bytes);
+    this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
   }
 
   /** The first `length` bytes. Messages of a service are often of the same length, and a view is expensive to make. */

@@ -6,7 +6,7 @@
  *
  * A block is gathered in scratch memory of the thread from `begin` to `end`, with nothing in between that waits.
  */
-import { copyBytes } from '../../../base/copy-bytes.ts';
+import { copyBytes, copyByView, copyWords, ShortBytes } from '../../../base/copy-bytes.ts';
 import type { Scratch } from '../../wire/scratch.ts';
 import { giveScratch, NO_SCRATCH, takeScratch } from '../../wire/scratch.ts';
 import { TABLE_BYTES } from './decoder.ts';
@@ -24,6 +24,8 @@ const WITHOUT_INDEXING = 0x00;
 const LONGEST_INDEXED = 512;
 /** Up to here comparing in a loop is cheaper than a call out of JavaScript. */
 const LOOP_BYTES = 128;
+/** The same for prepared fields. */
+const SHORT_BLOCK = 32;
 /** Powers of two. */
 const SLOTS = 128;
 const SEEN = 64;
@@ -172,9 +174,23 @@ export class HpackEncoder {
 
   /** What has been encoded before, without use of the dynamic table. */
   encoded(bytes: Uint8Array): void {
-    this.#makeRoom(bytes.length);
-    this.bytes.set(bytes, this.length);
-    this.length += bytes.length;
+    const { length } = bytes;
+    this.#makeRoom(length);
+    // Via is short, and comes with each message.
+    if (length > SHORT_BLOCK) this.bytes.set(bytes, this.length);
+    else for (let i = 0; i < length; i++) this.bytes[this.length + i] = bytes[i]!;
+    this.length += length;
+  }
+
+  /** A field that no table has: `name` is what `changingName` has made of it, the value the start of `line`. */
+  changing({ words, length: nameLength }: ShortBytes, line: DataView, length: number): void {
+    this.#makeRoom(nameLength + length + 12);
+    const { view } = this.#scratch;
+    copyWords(words, nameLength, view, this.length);
+    this.length += nameLength;
+    this.#integer(length, 7, 0);
+    copyByView(line, 0, length, view, this.length);
+    this.length += length;
   }
 
   /** Writes a line that is in a table by its origin (origins.ts). False: it is not, or that is not known. */
@@ -304,6 +320,15 @@ export function hashOf(line: Buffer, start: number, length: number): number {
   }
   for (const end = start + length; at < end; at++) hash = (Math.imul(hash, 31) + line[at]!) | 0;
   return hash ^ (hash >>> 15);
+}
+
+/** The beginning of a field whose value changes with each message, up to its value; null: it is not one of those. */
+export function changingName(name: string): ShortBytes | null {
+  const lower = Buffer.from(name.toLowerCase(), 'latin1');
+  if (ruleFor(lower, 0, lower.length) !== CHANGES) return null;
+  const index = staticNameIndexOf(lower, 0, lower.length);
+  const start = integerBytes(index, 4, WITHOUT_INDEXING);
+  return new ShortBytes(index > 0 ? start : Buffer.concat([start, integerBytes(lower.length, 7, 0), lower]));
 }
 
 /** Fields as literals without indexing, names in lower case: good on every connection. */
