@@ -130,7 +130,8 @@ function record(
   const bytesOut = response?.bytes ?? 0;
   if (trace !== null && tracer !== null) {
     const sizes = { bytesReceived: bytesIn, bytesSent: bytesOut, grpcStatus: -1 };
-    const traced = { trace, startedMs, method, path, upstreamPath: path, ...sizes, fault, route: null, requestId: '' };
+    const known = { trace, startedMs, method, path, upstreamPath: path, ...sizes, fault, route: null };
+    const traced = { ...known, requestId: '', copyRequestId: () => 0 };
     // What was not taken is an error here, whoever's it is.
     const reason = tracer.reasonFor(traced, status < 300 ? status : 500, elapsedMs);
     if (reason !== null) tracer.record(traced, NO_CLIENT, reason, status, elapsedMs, wallMs, mark);

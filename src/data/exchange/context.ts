@@ -117,6 +117,13 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpst
     out.words(this.incoming.idWords, this.incoming.idLength);
   }
 
+  /** In Latin-1, at most 128 bytes; returns how many. */
+  copyRequestId(to: Buffer, at: number): number {
+    const { id, idLength } = this.incoming;
+    for (let i = 0; i < idLength; i++) to[at + i] = id[i]!;
+    return idLength;
+  }
+
   get routeId(): string {
     return this.route?.settings.id ?? '';
   }

@@ -19,8 +19,6 @@ import type { CompiledRoute } from './active-config.ts';
 import type { Exchange } from './exchange.ts';
 import { writeForwarding } from './forwarding.ts';
 
-const NO_BYTES: Buffer = Buffer.alloc(0);
-
 /** The fields, and what they were made of. */
 interface Forwarding {
   readonly address: string;
@@ -42,10 +40,18 @@ interface Tail {
   readonly text: string;
 }
 
+/** Attributes of spans, and what they were made of. */
+interface Client {
+  readonly traced: TracedClient;
+  readonly tracer: Tracer;
+  readonly part: Buffer;
+}
+
 /** What was made last for any connection of an address. */
 class LastOfAddress {
   forwarding: Forwarding | null = null;
   tail: Tail | null = null;
+  client: Client | null = null;
 }
 
 export class PerConnectionCache {
@@ -53,10 +59,7 @@ export class PerConnectionCache {
   readonly #source: Source | null;
   #forwarding: Forwarding | null = null;
   #tail: Tail | null = null;
-
-  #traced: TracedClient | null = null;
-  #tracer: Tracer | null = null;
-  #client: Buffer = NO_BYTES;
+  #client: Client | null = null;
 
   /** `protocol` by its name in ALPN. `source`: null for a trusted proxy, whose requests are of many clients. */
   constructor(protocol: string, source: Source | null) {
@@ -104,27 +107,38 @@ export class PerConnectionCache {
 
   /** Attributes of spans that say who asked, without what the settings of this tracer hide. */
   clientPart(exchange: Exchange, tracer: Tracer): Buffer {
-    const { host, address, scheme } = exchange;
-    const agent = exchange.userAgent();
-    const known = this.#traced;
-    if (
-      known === null ||
-      known.host !== host ||
-      known.address !== address ||
-      known.agent !== agent ||
-      known.scheme !== scheme ||
-      tracer !== this.#tracer
-    ) {
-      this.#traced = { scheme, host, address, protocol: exchange.protocol, agent };
-      this.#tracer = tracer;
-      this.#client = clientPart({
-        ...this.#traced,
-        host: tracer.shown(host),
-        agent: agent === null ? null : tracer.shown(agent),
-      });
+    if (!isClientOf(this.#client, exchange, tracer)) {
+      const shared = this.#shared;
+      const known = shared === null ? null : shared.client;
+      this.#client = isClientOf(known, exchange, tracer) ? known : clientOf(exchange, tracer);
+      if (shared !== null) shared.client = this.#client;
     }
-    return this.#client;
+    return this.#client!.part;
   }
+}
+
+function isClientOf(known: Client | null, exchange: Exchange, tracer: Tracer): boolean {
+  if (known === null || known.tracer !== tracer) return false;
+  const { traced } = known;
+  return (
+    traced.host === exchange.host &&
+    traced.address === exchange.address &&
+    traced.agent === exchange.userAgent() &&
+    traced.scheme === exchange.scheme &&
+    traced.protocol === exchange.protocol
+  );
+}
+
+function clientOf(exchange: Exchange, tracer: Tracer): Client {
+  const { host, address, scheme, protocol } = exchange;
+  const agent = exchange.userAgent();
+  const traced = { scheme, host, address, protocol, agent };
+  const part = clientPart({
+    ...traced,
+    host: tracer.shown(host),
+    agent: agent === null ? null : tracer.shown(agent),
+  });
+  return { traced, tracer, part };
 }
 
 function isForwardingOf(known: Forwarding | null, { authority, peer, live }: Exchange, head: Head): boolean {

@@ -54,7 +54,8 @@ function made(write: (out: WireWriter) => void): Buffer {
   return out.done();
 }
 
-function attribute(key: string, value: AttributeValue): Buffer {
+/** A whole attribute. */
+export function attribute(key: string, value: AttributeValue): Buffer {
   return made((out) => writeAttribute(out, ATTRIBUTE, key, value));
 }
 

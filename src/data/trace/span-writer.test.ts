@@ -101,6 +101,9 @@ function exchangeWith(trace: ExchangeTrace, more: Partial<FinishedExchange> = {}
     fault: '',
     route: { settings: { id: 'r', match: { path: { pattern: '/*' } } } },
     requestId: 'id-12345',
+    idBytes: Buffer.from('0123id-12345'),
+    idAt: 4,
+    idLength: 0,
     delivery: null,
     ...more,
   };
@@ -251,4 +254,22 @@ it('a path of any length, in ASCII or not, is whole', () => {
     spansOf(writer).map(({ attributes }) => attributes['url.path']),
     paths,
   );
+});
+
+it('a request id of any length is whole, and a request without a body says so', () => {
+  const writer = openWriter();
+  const trace = new ExchangeTrace(new SpanIds(), null, 1, 2, '', true);
+  const idBytes = Buffer.from(Array.from({ length: 200 }, (_, i) => 0x30 + (i % 10)));
+  const lengths = Array.from({ length: 128 }, (_, i) => i + 1);
+  for (const idLength of lengths) writer.add(exchangeWith(trace, { requestId: '', idBytes, idAt: 7, idLength }));
+  writer.add(exchangeWith(trace, { requestId: '', idLength: 0, bytesReceived: 3 }));
+  const spans = spansOf(writer).map(({ attributes }) => attributes);
+  const last = spans.pop();
+  assert.deepEqual(
+    spans.map((attributes) => attributes['gatehouse.request_id']),
+    lengths.map((length) => idBytes.latin1Slice(7, 7 + length)),
+  );
+  assert.ok(spans.every((attributes) => attributes['http.request.body.size'] === '00'));
+  assert.equal(last?.['gatehouse.request_id'], undefined);
+  assert.equal(last?.['http.request.body.size'], '03');
 });

@@ -16,6 +16,9 @@ const MOST_PATH = 2_048;
 const URL_PATH = fields.keyOf('url.path');
 const URL_FULL = fields.keyOf('url.full');
 const REQUEST_ID = fields.keyOf('gatehouse.request_id');
+/** What stands before a request id; its three lengths, each of one byte, are written each time. */
+const ID_LEAD = Buffer.concat([Buffer.from([fields.ATTRIBUTE, 0]), REQUEST_ID, Buffer.from([VALUE, 0, TEXT, 0])]);
+const NOTHING_IN = fields.attribute('http.request.body.size', 0);
 const BYTES_IN = fields.keyOf('http.request.body.size');
 const BYTES_OUT = fields.keyOf('http.response.body.size');
 const FIRST_BYTE = fields.keyOf('gatehouse.first_byte_ms');
@@ -51,7 +54,13 @@ export interface FinishedExchange {
   /** Empty: none. */
   readonly fault: string;
   readonly route: fields.TracedRoute | null;
+  /** Empty: it is `idBytes[idAt, idAt + idLength)`. */
   readonly requestId: string;
+  /** Latin-1, and used for another one once this was written. */
+  readonly idBytes: Buffer;
+  readonly idAt: number;
+  /** 0: there is none. */
+  readonly idLength: number;
   /** It is no exchange but an attempt to deliver an event; null: it is one. */
   readonly delivery: DeliveryMark | null;
 }
@@ -141,8 +150,10 @@ export class SpanWriter {
       out.raw(recorded);
     }
     this.#text(URL_PATH, NO_BASE, exchange.path);
-    if (exchange.requestId !== '') this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
-    this.#whole(BYTES_IN, exchange.bytesReceived);
+    if (exchange.idLength > 0) this.#id(exchange);
+    else if (exchange.requestId !== '') this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
+    if (exchange.bytesReceived === 0) out.raw(NOTHING_IN);
+    else this.#whole(BYTES_IN, exchange.bytesReceived);
     this.#whole(BYTES_OUT, exchange.bytesSent);
     if (isCall) this.#call(grpcStatus);
     if (hasFailed) this.#attribute('error.type', fault === '' ? nameOf(status, grpcStatus) : fault);
@@ -251,6 +262,21 @@ export class SpanWriter {
 
   #attribute(key: string, value: string | number): void {
     writeAttribute(this.#out, fields.ATTRIBUTE, key, value);
+  }
+
+  #id({ idBytes, idAt, idLength }: FinishedExchange): void {
+    const lead = ID_LEAD.length;
+    if (lead + idLength >= SHORT) {
+      this.#text(REQUEST_ID, NO_BASE, idBytes.latin1Slice(idAt, idAt + idLength));
+      return;
+    }
+    const at = this.#out.claim(lead + idLength);
+    const bytes = this.#out.memory;
+    for (let i = 0; i < lead; i++) bytes[at + i] = ID_LEAD[i]!;
+    bytes[at + 1] = lead - 2 + idLength;
+    bytes[at + lead - 3] = idLength + 2;
+    bytes[at + lead - 1] = idLength;
+    for (let i = 0; i < idLength; i++) bytes[at + lead + i] = idBytes[idAt + i]!;
   }
 
   /** `base` and `text` as one value. */

@@ -63,6 +63,9 @@ function exchangeOf(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): T
     fault: null,
     route: { settings: { id: 'r', match: { path: {} } } },
     requestId: 'id-12345',
+    copyRequestId(to, at) {
+      return to.latin1Write(this.requestId, at, 128);
+    },
     ...more,
   };
 }
@@ -208,5 +211,23 @@ describe('a tracer', () => {
     const untilMs = performance.now() + 10_000;
     while (control.dropped < 1 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(control.dropped, 1);
+  });
+
+  it('keeps the request id of each exchange until its spans are written, without what patterns hide', () => {
+    for (const hiddenPatterns of [[], ['id-2']]) {
+      const control = new Control();
+      const tracer = new Tracer(settings({ pageSpans: 100, hiddenPatterns }), control.link);
+      for (const requestId of ['id-1', 'id-2'.repeat(9), 'id-3']) {
+        const exchange = exchangeOf(tracer.begin(null, null, false), { requestId });
+        tracer.record(exchange, CLIENT, 's', 200, 5, 1_800_000_000_000);
+      }
+      tracer.flush();
+      const [{ memory, at, length }] = control.pages as [SpanPage];
+      const text = Buffer.from(memory!, at, length).latin1Slice(0, length);
+      const ids = [...text.matchAll(/gatehouse\.request_id.{4}([-id0-9*]+)/gs)].map(([, id]) => id);
+      const second = hiddenPatterns.length === 0 ? 'id-2'.repeat(9) : '***'.repeat(9);
+      assert.deepEqual(ids, ['id-1', second, 'id-3']);
+      tracer.close();
+    }
   });
 });

@@ -39,6 +39,8 @@ import {
 const FLUSH_MS = 250;
 /** Exchanges whose spans are written at a time: one by one, between other work, they cost twice as much. */
 const TOGETHER = 32;
+/** Of a request id. */
+const MOST_ID_BYTES = 128;
 /** A page goes when it has this many bytes of spans: most exchanges have some 900. */
 const FULL_BYTES = 1_024 * 1_024;
 /** The longest exchange still fits behind them. */
@@ -63,6 +65,8 @@ export interface TracedExchange {
   readonly fault: { readonly kind: { readonly reason: string; readonly status: number } } | null;
   readonly route: TracedRoute | null;
   readonly requestId: string;
+  /** The same, Latin-1, to `to` from `at` on; returns its length, at most `MOST_ID_BYTES`, or 0 where there is none. */
+  copyRequestId(to: Buffer, at: number): number;
 }
 
 interface Page {
@@ -96,6 +100,8 @@ export class Tracer {
   readonly #latest = new LatestTraces();
   readonly #together: number;
   #finished: FinishedExchange[] = [];
+  /** Their request ids, each with room for the longest: a text for each would be made for the span alone. */
+  readonly #idBytes = Buffer.allocUnsafe(TOGETHER * MOST_ID_BYTES);
   #pages: Pages | null = null;
   /** The one that is being written. */
   #page: Page | null = null;
@@ -177,8 +183,10 @@ export class Tracer {
     wallMs: number,
     delivery: DeliveryMark | null = null,
   ): void {
-    const { startedMs, method, path, upstreamPath, bytesReceived, bytesSent, grpcStatus, route, requestId } = exchange;
+    const { startedMs, method, path, upstreamPath, bytesReceived, bytesSent, grpcStatus, route } = exchange;
     const trace = exchange.trace!;
+    const isOpen = this.#redaction.isEmpty;
+    const idAt = this.#finished.length * MOST_ID_BYTES;
     this.#finished.push({
       trace,
       client,
@@ -188,14 +196,17 @@ export class Tracer {
       elapsedMs,
       wallMs,
       method,
-      path: this.shown(path),
-      upstreamPath: this.shown(upstreamPath),
+      path: isOpen ? path : this.shown(path),
+      upstreamPath: isOpen ? upstreamPath : this.shown(upstreamPath),
       bytesReceived,
       bytesSent,
       grpcStatus,
       fault: exchange.fault === null ? '' : exchange.fault.kind.reason,
       route,
-      requestId: this.shown(requestId),
+      requestId: isOpen ? '' : this.shown(exchange.requestId),
+      idBytes: this.#idBytes,
+      idAt,
+      idLength: isOpen ? exchange.copyRequestId(this.#idBytes, idAt) : 0,
       delivery: delivery === null ? null : { ...delivery, event: this.shown(delivery.event) },
     });
     this.#latest.note(route?.settings.id ?? '', trace, elapsedMs, wallMs);
