@@ -24,7 +24,7 @@ export function completionOf(commands: () => readonly Command[]): Command {
       const [shell = ''] = positionals;
       const all = commands();
       if (shell === 'bash') out(bash(all));
-      else if (shell === 'zsh') out(`autoload -U +X bashcompinit && bashcompinit\n${bash(all)}`);
+      else if (shell === 'zsh') out(zsh(all));
       else if (shell === 'fish') out(fish(all));
       else throw new UsageError(`there is no script for "${shell}", only for ${SHELLS.join(', ')}`);
       return EXIT.ok;
@@ -41,47 +41,97 @@ function flagsOf(command: Command): string[] {
   return [...Object.keys(optionsOf(command)), 'help'].map((name) => `--${name}`);
 }
 
+/** What does not stand behind a command. */
+const ALONE = ['help', '--help', '--version'] as const;
+
+const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`;
+
+/** Files are left to readline, which knows of quotes, spaces and `~`; names of files are offered nowhere else. */
 function bash(commands: readonly Command[]): string {
+  const names = commands.map(({ name }) => name).join(' ');
   const cases = commands.map((command) => {
     const subcommands = subcommandsOf(command).join(' ');
     const first = subcommands === '' ? '' : ` first="${subcommands}"`;
     return `    ${command.name}) words="${flagsOf(command).join(' ')}"${first} ;;`;
   });
   return `_gatehouse() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" words="" first="" file
+  local current="\${COMP_WORDS[COMP_CWORD]}" words="" first=""
   COMPREPLY=()
-  if [ "$COMP_CWORD" -eq 1 ]; then
-    COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')} --help --version" -- "$current"))
+  if [ "$COMP_CWORD" -eq 1 ]; then first="${names} ${ALONE.join(' ')}"
+  else
+    case "\${COMP_WORDS[1]}" in
+    help) first="${names}" ;;
+${cases.join('\n')}
+    esac
+    if [ "$COMP_CWORD" -gt 2 ]; then first=""; fi
+    case "$current" in -*) first="$words" ;; esac
+  fi
+  if [ -n "$first" ]; then
+    compopt +o default 2>/dev/null
+    COMPREPLY=($(compgen -W "$first" -- "$current"))
+  fi
+}
+complete -o default -F _gatehouse gatehouse
+`;
+}
+
+function zsh(commands: readonly Command[]): string {
+  const described = (words: readonly (readonly [name: string, meaning: string])[]): string =>
+    words.map(([name, meaning]) => quoted(`${name}:${meaning}`)).join(' ');
+  const cases = commands.map((command) => {
+    const options = [
+      ...Object.entries(optionsOf(command)).map(([name, { meaning }]) => [`--${name}`, meaning] as const),
+      ['--help', 'show what it does'] as const,
+    ];
+    return `    ${command.name}) options=(${described(options)}) first=(${subcommandsOf(command).join(' ')}) ;;`;
+  });
+  return `_gatehouse() {
+  local -a commands options first
+  commands=(${described(commands.map(({ name, summary }) => [name, summary]))})
+  if (( CURRENT == 2 )); then
+    commands+=(${ALONE.join(' ')})
+    _describe command commands
     return
   fi
-  case "\${COMP_WORDS[1]}" in
+  case $words[2] in
+    help) (( CURRENT == 3 )) && _describe command commands; return ;;
 ${cases.join('\n')}
   esac
-  case "$current" in
-    -*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
-    *)
-      if [ "$COMP_CWORD" -eq 2 ] && [ -n "$first" ]; then COMPREPLY=($(compgen -W "$first" -- "$current"))
-      else while IFS= read -r file; do COMPREPLY+=("$file"); done < <(compgen -f -- "$current"); fi ;;
-  esac
+  if [[ $PREFIX == --*=* ]]; then compset -P '*='; _files
+  elif [[ $PREFIX == -* ]]; then _describe -o option options
+  elif (( CURRENT == 3 && $#first )); then compadd -a first
+  else _files
+  fi
 }
-complete -o filenames -F _gatehouse gatehouse
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+compdef _gatehouse gatehouse
 `;
 }
 
 function fish(commands: readonly Command[]): string {
-  const quoted = (text: string): string => `'${text.replaceAll("'", "\\'")}'`;
-  return commands
-    .flatMap((command) => [
-      `complete -c gatehouse -n __fish_use_subcommand -f -a ${command.name} -d ${quoted(command.summary)}`,
-      ...subcommandsOf(command).map(
-        (name) =>
-          `complete -c gatehouse -n '__fish_seen_subcommand_from ${command.name}; and test (count (commandline -opc)) -eq 2' -f -a ${name}`,
+  const named = (text: string): string => `'${text.replaceAll(/[\\']/g, '\\$&')}'`;
+  const line = (condition: string, rest: string): string => `complete -c gatehouse -n ${named(condition)} ${rest}`;
+  return [
+    // By its place, and not by its name: a file, or an argument, may be named as a command is.
+    `function __gatehouse_of
+  set -l words (commandline -opc)
+  test (count $words) -gt 1; and test $words[2] = $argv[1]; or return 1
+  test (count $argv) -eq 1; or test (count $words) -eq $argv[2]
+end`,
+    ...ALONE.map((name) => line('test (count (commandline -opc)) -eq 1', `-f -a ${name}`)),
+    ...commands.flatMap((command) => [
+      line('test (count (commandline -opc)) -eq 1', `-f -a ${command.name} -d ${named(command.summary)}`),
+      line('__gatehouse_of help 2', `-f -a ${command.name} -d ${named(command.summary)}`),
+      line(`__gatehouse_of ${command.name}`, `-l help -d 'show what it does'`),
+      ...subcommandsOf(command).map((name) => line(`__gatehouse_of ${command.name} 2`, `-f -a ${name}`)),
+      ...Object.entries(optionsOf(command)).map(([name, { meaning, value }]) =>
+        line(
+          `__gatehouse_of ${command.name}`,
+          `-l ${name} -d ${named(meaning)}${value === undefined ? '' : value === 'FILE' ? ' -r -F' : ' -r'}`,
+        ),
       ),
-      ...Object.entries(optionsOf(command)).map(
-        ([name, { meaning, value }]) =>
-          `complete -c gatehouse -n '__fish_seen_subcommand_from ${command.name}' -l ${name} -d ${quoted(meaning)}${value === undefined ? '' : ' -r'}`,
-      ),
-    ])
+    ]),
+  ]
     .join('\n')
     .concat('\n');
 }
