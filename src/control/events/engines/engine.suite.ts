@@ -21,6 +21,8 @@ export interface EngineUnderTest {
   readonly givesPositions: boolean;
   /** Another program writes to a stream what is no event; absent: none can. */
   readonly foreign?: (stream: string) => Promise<void>;
+  /** Somebody removes the stream with all that is in it; absent: the test cannot. */
+  readonly lose?: (stream: string) => Promise<void>;
   /** Keeps to `maxEvents` exactly enough for a test. */
   readonly trimsByCount: boolean;
 }
@@ -116,6 +118,37 @@ export function engineSuite(engine: EngineUnderTest): void {
     await other.publish(stream, event('first'), NEVER);
     await until(() => seen.length === 1, 'the event');
   });
+
+  const { lose } = engine;
+  if (lose !== undefined)
+    test(`${name}: a stream that is removed beneath publishers and a tail begins anew, and nothing of it is missed`, async (t) => {
+      const { stream, engine: one } = await opened(t);
+      for (let i = 0; i < 20; i++) await one.publish(stream, event(`old${i}`), NEVER);
+      const seen: string[] = [];
+      const positions: string[] = [];
+      let gaps = 0;
+      const tail = one.tail(stream, null, {
+        onEvents: (events) => {
+          seen.push(...events.map(({ id }) => id));
+          positions.push(...events.map(({ position }) => position));
+        },
+        onGap: () => void gaps++,
+      });
+      t.after(async () => tail.stop());
+      await until(() => seen.length === 20, 'the tail has what was there', 20_000);
+      await lose(stream);
+      for (let i = 0; i < 5; i++) await retried(() => one.publish(stream, event(`new${i}`), 5_000));
+      await until(() => seen.includes('new4'), 'the tail goes on', 30_000);
+      const news = seen.slice(20);
+      assert.deepEqual(
+        news.filter((id, index) => news.indexOf(id) === index),
+        ['new0', 'new1', 'new2', 'new3', 'new4'],
+      );
+      // Redis goes on with the time.
+      const goesOn = comparePositions(positions[20]!, positions[19]!) > 0;
+      assert.ok(goesOn || gaps > 0, 'it is told that positions begin anew');
+      assert.equal(one.problem, null);
+    });
 
   const { foreign } = engine;
   if (foreign !== undefined)

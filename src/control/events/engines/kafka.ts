@@ -18,6 +18,7 @@ import type {
 } from './engine.ts';
 import { EngineFault, within } from './engine.ts';
 import { eventOfRecord, recordOf } from './kafka-records.ts';
+import { catchUp, type Place } from './paging-tail.ts';
 
 type Library = typeof import('@platformatic/kafka');
 
@@ -248,14 +249,14 @@ class KafkaTail implements Tail {
   readonly #stream: string;
   readonly #handler: TailHandler;
   readonly #gone: () => void;
-  #after: string | null;
+  readonly #place: Place;
   #consumer: Consumer | null = null;
   #stopped = false;
 
   constructor(engine: KafkaEngine, stream: string, after: string | null, handler: TailHandler, gone: () => void) {
     this.#engine = engine;
     this.#stream = stream;
-    this.#after = after;
+    this.#place = { after };
     this.#handler = handler;
     this.#gone = gone;
   }
@@ -281,16 +282,19 @@ class KafkaTail implements Tail {
 
   /** Where to go on, after what was lost meanwhile was told. */
   async #begin(): Promise<bigint> {
-    const { events, hasGap } = await this.#engine.read(this.#stream, this.#after, 500);
+    const engine = this.#engine;
+    const paged = {
+      read: (after: string | null, limit: number) => engine.read(this.#stream, after, limit),
+      latest: () => engine.latest(this.#stream),
+    };
+    await catchUp(paged, this.#place, this.#handler, () => this.#stopped);
     if (this.#stopped) return 0n;
-    if (hasGap) this.#handler.onGap();
-    if (events.length > 0) this.#hand(events);
-    else if (hasGap) this.#after = await this.#engine.latest(this.#stream);
-    return this.#after === null ? await this.#engine.oldest(this.#stream) : BigInt(this.#after) + 1n;
+    const { after } = this.#place;
+    return after === null ? await engine.oldest(this.#stream) : BigInt(after) + 1n;
   }
 
   #hand(events: readonly StoredEvent[]): void {
-    this.#after = events.at(-1)!.position;
+    this.#place.after = events.at(-1)!.position;
     this.#handler.onEvents(events);
   }
 

@@ -8,7 +8,7 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { StoredEvent, Tail, TailHandler } from './engine.ts';
 import { placeOf } from './nats-pages.ts';
-import { afterGap, type PagedStream } from './paging-tail.ts';
+import { catchUp, type PagedStream, type Place } from './paging-tail.ts';
 
 const PAGE = 500;
 const AGAIN_AFTER_MS = 250;
@@ -35,14 +35,14 @@ export class NatsTail implements Tail {
   readonly #stream: Followed;
   readonly #handler: TailHandler;
   readonly #gone: () => void;
-  #after: string | null;
+  readonly #place: Place;
   #stopped = false;
   /** Ends what it waits for: a pause, or the consumer. */
   #interrupt: () => void = () => {};
 
   constructor(stream: Followed, after: string | null, handler: TailHandler, gone: () => void) {
     this.#stream = stream;
-    this.#after = after;
+    this.#place = { after };
     this.#handler = handler;
     this.#gone = gone;
     void this.#run();
@@ -56,29 +56,14 @@ export class NatsTail implements Tail {
   async #run(): Promise<void> {
     while (!this.#stopped) {
       try {
-        if (this.#stream.line() !== null && (await this.#catchUp())) await this.#follow();
+        if (this.#stream.line() !== null) {
+          await catchUp(this.#stream, this.#place, this.#handler, () => this.#stopped);
+          if (!this.#stopped) await this.#follow();
+        }
       } catch {
         // The server is away: publishers report it.
       }
       if (!this.#stopped) await this.#pause();
-    }
-  }
-
-  /** By pages up to the end of the stream. False: it was stopped. */
-  async #catchUp(): Promise<boolean> {
-    for (;;) {
-      const { events, hasGap } = await this.#stream.read(this.#after, PAGE);
-      if (this.#stopped) return false;
-      if (hasGap) this.#handler.onGap();
-      const last = events.at(-1);
-      if (last === undefined) {
-        const next = hasGap ? await afterGap(this.#stream, this.#after) : null;
-        if (next !== null) this.#after = next.after;
-        if (next?.hasMore === true) continue;
-        return !this.#stopped;
-      }
-      this.#after = last.position;
-      this.#handler.onEvents(events);
     }
   }
 
@@ -87,7 +72,7 @@ export class NatsTail implements Tail {
     const line = this.#stream.line();
     if (line === null) return;
     const { connection, jsm, inbox } = line;
-    const first = Number(this.#after ?? 0) + 1;
+    const first = Number(this.#place.after ?? 0) + 1;
     const { name } = await jsm.consumers.add(this.#stream.name, {
       deliver_policy: 'by_start_sequence',
       opt_start_seq: first,
@@ -127,7 +112,7 @@ export class NatsTail implements Tail {
         found = [];
         const last = events.at(-1);
         if (this.#stopped || last === undefined) return;
-        this.#after = last.position;
+        this.#place.after = last.position;
         this.#handler.onEvents(events);
       };
       const subscription = connection.subscribe(inbox, {

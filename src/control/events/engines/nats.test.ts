@@ -27,6 +27,13 @@ engineSuite({
     await connection.flush();
     await connection.close();
   },
+  async lose(stream) {
+    const { connect } = await import('@nats-io/transport-node');
+    const { jetstreamManager } = await import('@nats-io/jetstream');
+    const connection = await connect({ servers: server.url.replace('nats://', '') });
+    await (await jetstreamManager(connection)).streams.delete(`GH_${stream}`);
+    await connection.close();
+  },
   knowsKeys: true,
   givesPositions: true,
   trimsByCount: true,

@@ -7,6 +7,7 @@ import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { messageOf } from '../../../base/errors.ts';
 import { natsOptions } from '../../../base/nats.ts';
+import { pause } from '../../../base/system-timers.ts';
 import type {
   EventEngine,
   NewEvent,
@@ -37,6 +38,9 @@ const READ_TIMEOUT_MS = 5_000;
 /** So few are asked for one by one, side by side. */
 const FEW = 8;
 const NS_PER_MS = 1_000_000;
+const REMAKE_AFTER_MS = 500;
+/** The status of NATS for a subject that nobody reads. */
+const NO_RESPONDERS = 503;
 /** Of the server's own limit, for fields. */
 const FIELDS_BYTES = 16 * 1024;
 /** https://github.com/nats-io/nats-server/blob/main/server/errors.json */
@@ -56,6 +60,7 @@ export class NatsEngine implements EventEngine {
   #pages: NatsPages | null = null;
   #jsm: JetStreamManager | null = null;
   #connecting: Promise<void> | null = null;
+  #remaking: Promise<void> | null = null;
   #isUp = false;
   #stopped = false;
   #problem: string | null = 'not connected yet';
@@ -150,12 +155,33 @@ export class NatsEngine implements EventEngine {
       try {
         await jsm.streams.update(streamName(name), limits);
       } catch (error) {
-        if ((error as { status?: number }).status !== 404 && (error as { code?: number }).code !== 10_059) throw error;
+        if (!isMissing(error)) throw error;
         const kept = { retention: RetentionPolicy.Limits, storage: StorageType.File };
         await jsm.streams.add({ name: streamName(name), ...kept, ...limits });
       }
     }
     this.#problem = null;
+  }
+
+  /** A stream was removed while the gateway runs: it is made anew, however long that takes. */
+  #remake(): void {
+    this.#remaking ??= this.#remakeUntilThere().finally(() => {
+      this.#remaking = null;
+    });
+  }
+
+  async #remakeUntilThere(): Promise<void> {
+    // Else the connection is lost, and what makes it anew makes the streams.
+    while (this.#isUp && !this.#stopped) {
+      try {
+        await this.#makeStreams();
+        this.#wakeTails();
+        return;
+      } catch (error) {
+        this.#problem = `JetStream cannot be used: ${messageOf(error)}`;
+        await pause(REMAKE_AFTER_MS);
+      }
+    }
   }
 
   async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
@@ -171,6 +197,11 @@ export class NatsEngine implements EventEngine {
     headers.set(FACTS, JSON.stringify({ id, key, contentType, attributes }));
     if (dedupeId !== null) headers.set('Nats-Msg-Id', dedupeId);
     const ack = await requests.ask(`gatehouse.${stream}.${subject}`, data, headers, withinMs);
+    // Without a stream there is nobody to send one.
+    if (ack.headers?.code === NO_RESPONDERS) {
+      this.#remake();
+      throw new EngineFault('unavailable', 'no stream of JetStream responds');
+    }
     return published(ack);
   }
 
@@ -217,6 +248,7 @@ export class NatsEngine implements EventEngine {
     try {
       return (await this.#jsm.streams.info(streamName(stream))).state;
     } catch (error) {
+      if (isMissing(error)) this.#remake();
       throw new EngineFault('unavailable', messageOf(error));
     }
   }
@@ -255,6 +287,12 @@ export class NatsEngine implements EventEngine {
   }
 }
 
+/** The stream is not there. */
+function isMissing(error: unknown): boolean {
+  const { status, code } = error as { status?: number; code?: number };
+  return status === 404 || code === 10_059;
+}
+
 function streamName(name: string): string {
   return `GH_${name}`;
 }
@@ -279,9 +317,8 @@ interface PubAck {
   readonly error?: { readonly err_code?: number; readonly description?: string };
 }
 
-/** The acknowledgement of a publication, or an `EngineFault`. Without a stream there is nobody to send one. */
+/** The acknowledgement of a publication, or an `EngineFault`. */
 function published(message: Msg): Published {
-  if (message.headers?.code === 503) throw new EngineFault('unavailable', 'no stream of JetStream responds');
   const { seq, duplicate, error } = JSON.parse(message.string()) as PubAck;
   if (error !== undefined || seq === undefined) {
     const isFull = error?.err_code !== undefined && FULL_CODES.has(error.err_code);

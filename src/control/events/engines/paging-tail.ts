@@ -3,7 +3,7 @@
  * in order, each event once, whatever happens to the engine in between. For engines that can say that something is new
  * more easily than they can hand it over.
  */
-import type { Page, Tail, TailHandler } from './engine.ts';
+import { comparePositions, type Page, type Tail, type TailHandler } from './engine.ts';
 
 export interface PagedStream {
   read(after: string | null, limit: number): Promise<Page>;
@@ -12,14 +12,53 @@ export interface PagedStream {
 
 const PAGE = 500;
 
-/** A stream that was emptied, or begun anew, is followed from its end on, unless something has come meanwhile. */
-export async function afterGap(
+/**
+ * A stream that was emptied is followed from its end on, unless something has come meanwhile; one that ends before
+ * `after` was begun anew, and everything in it is new.
+ */
+async function afterGap(
   stream: PagedStream,
   after: string | null,
 ): Promise<{ readonly after: string | null; readonly hasMore: boolean }> {
   const end = await stream.latest();
-  const hasMore = (await stream.read(after, 1)).events.length > 0;
-  return { after: hasMore ? after : end, hasMore };
+  const isAnew = after !== null && end !== null && comparePositions(end, after) < 0;
+  const from = isAnew ? null : after;
+  const hasMore = (await stream.read(from, 1)).events.length > 0;
+  return { after: hasMore || isAnew ? from : end, hasMore };
+}
+
+/** Everything up to here was handed over; null: nothing, of a stream that is read from its oldest event on. */
+export interface Place {
+  after: string | null;
+}
+
+/**
+ * Hands over what there is behind a place, page by page, and tells of gaps; resolves at the end of the stream, or when
+ * it was stopped. `shortIsEnd`: a page that is not full is the last.
+ */
+export async function catchUp(
+  stream: PagedStream,
+  place: Place,
+  handler: TailHandler,
+  isStopped: () => boolean,
+  shortIsEnd = false,
+): Promise<void> {
+  for (;;) {
+    const { events, hasGap } = await stream.read(place.after, PAGE);
+    if (isStopped()) return;
+    if (hasGap) handler.onGap();
+    const last = events.at(-1);
+    if (last !== undefined) {
+      place.after = last.position;
+      handler.onEvents(events);
+      if (shortIsEnd && events.length < PAGE) return;
+      continue;
+    }
+    if (!hasGap) return;
+    const next = await afterGap(stream, place.after);
+    place.after = next.after;
+    if (!next.hasMore) return;
+  }
 }
 
 export class PagingTail implements Tail {
@@ -28,7 +67,7 @@ export class PagingTail implements Tail {
   readonly #gone: () => void;
   readonly #everyMs: () => number;
   #timer: NodeJS.Timeout | undefined;
-  #after: string | null;
+  readonly #place: Place;
   #looking = false;
   #again = false;
   #stopped = false;
@@ -42,7 +81,7 @@ export class PagingTail implements Tail {
     gone: () => void,
   ) {
     this.#stream = stream;
-    this.#after = after;
+    this.#place = { after };
     this.#handler = handler;
     this.#gone = gone;
     this.#everyMs = everyMs;
@@ -66,22 +105,7 @@ export class PagingTail implements Tail {
     while (this.#again && !this.#stopped) {
       this.#again = false;
       try {
-        for (;;) {
-          const { events, hasGap } = await this.#stream.read(this.#after, PAGE);
-          if (this.#stopped) break;
-          if (hasGap) this.#handler.onGap();
-          const last = events.at(-1);
-          if (last === undefined) {
-            if (!hasGap) break;
-            const next = await afterGap(this.#stream, this.#after);
-            this.#after = next.after;
-            if (next.hasMore) continue;
-            break;
-          }
-          this.#after = last.position;
-          this.#handler.onEvents(events);
-          if (events.length < PAGE) break;
-        }
+        await catchUp(this.#stream, this.#place, this.#handler, () => this.#stopped, true);
       } catch {
         // The engine is away: the next look tries again, and its publishers report it.
       }

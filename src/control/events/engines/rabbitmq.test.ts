@@ -66,6 +66,12 @@ engineSuite({
     await publisher.close();
     await connection.close();
   },
+  async lose(stream) {
+    const { Connection } = await import('rabbitmq-client');
+    const connection = new Connection(server.url);
+    await connection.queueDelete({ queue: `gatehouse.${stream}` });
+    await connection.close();
+  },
   knowsKeys: false,
   givesPositions: false,
   trimsByCount: false,

@@ -5,6 +5,7 @@
  * up to it; marks are no events. The server knows no repeated keys. Loaded only when it is configured.
  */
 import { randomUUID } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { AsyncMessage, Channel, Connection } from 'rabbitmq-client';
 import { messageOf } from '../../../base/errors.ts';
 import { pause } from '../../../base/system-timers.ts';
@@ -35,6 +36,9 @@ const TOO_LARGE = /message size \d+ is larger than configured max size (\d+)/;
 
 type Offset = 'first' | 'last' | bigint;
 
+/** There is no queue for a message. */
+class Missing extends Error {}
+
 export class RabbitEngine implements EventEngine {
   readonly #url: string;
   readonly #streams = new Map<string, StreamSettings>();
@@ -47,6 +51,10 @@ export class RabbitEngine implements EventEngine {
   /** The most that the server takes, once it has said so: AMQP has no word to ask. */
   #mostBytes = Number.POSITIVE_INFINITY;
   #blocked: string | null = null;
+  /** The server acknowledges also what it has no queue for: that it has sent back before. */
+  readonly #returned = new Set<string>();
+  #sent = 0;
+  #remaking: Promise<void> | null = null;
   #stopped = false;
 
   constructor(url: string) {
@@ -108,6 +116,7 @@ export class RabbitEngine implements EventEngine {
         await channel.confirmSelect();
         if (isOver()) return void channel.close().catch(() => {});
         channel.on('close', () => this.#closed(connection, channel));
+        channel.on('basic.return', ({ messageId }) => void this.#returned.add(messageId!));
         this.#publisher = channel;
         this.#problem = null;
         return;
@@ -168,15 +177,34 @@ export class RabbitEngine implements EventEngine {
     this.#refuseTooLarge(body);
     try {
       // Another type would be read by the client.
+      const messageId = String(++this.#sent);
       const envelope = { routingKey: queueName(stream), durable: true, contentType: 'application/octet-stream' };
-      await channel.basicPublish({ ...envelope, headers }, body);
+      await channel.basicPublish({ ...envelope, headers, messageId, mandatory: true }, body);
+      // The client tells of it a turn late.
+      await turn();
+      if (this.#returned.delete(messageId)) throw new Missing();
     } catch (error) {
+      if (error instanceof Missing) {
+        this.#remake();
+        throw new EngineFault('unavailable', 'the queue of the stream is not there');
+      }
       // It ends the channel with all that is under way there, and the client says the reason to any of them.
       const most = TOO_LARGE.exec(messageOf(error))?.[1];
       if (most !== undefined) this.#mostBytes = Number(most);
       this.#refuseTooLarge(body);
       throw new EngineFault('unavailable', messageOf(error));
     }
+  }
+
+  /** A queue was removed while the gateway runs: it is made anew. */
+  #remake(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    this.#remaking ??= this.#declare(connection)
+      .catch(() => pause(AGAIN_AFTER_MS))
+      .finally(() => {
+        this.#remaking = null;
+      });
   }
 
   #refuseTooLarge({ length }: Buffer): void {
@@ -217,6 +245,17 @@ export class RabbitEngine implements EventEngine {
       return hasEvents || markOf(message) === mark;
     });
     return hasEvents ? String(end) : null;
+  }
+
+  /** Offset of a mark that is written now: what is there lies before it. */
+  async end(stream: string): Promise<bigint> {
+    const mark = await this.#mark(stream);
+    let end = -1n;
+    await this.#scan(stream, 'last', (offset, message) => {
+      end = offset;
+      return markOf(message) === mark;
+    });
+    return end;
   }
 
   async #mark(stream: string): Promise<string> {
@@ -303,11 +342,14 @@ class RabbitTail implements Tail {
   }
 
   async run(): Promise<void> {
-    while (!this.#stopped) {
+    for (let isFirst = true; !this.#stopped; isFirst = false) {
       try {
+        if (!isFirst) await this.#lookForAnother();
         const channel = await this.#engine.acquire();
         this.#channel = channel;
         const isClosed = new Promise<void>((resolve) => channel.once('close', () => resolve()));
+        // The queue was removed.
+        channel.once('basic.cancel', () => void channel.close().catch(() => {}));
         const from = this.#after === null ? 'first' : this.#after + 1n;
         await consume(channel, queueName(this.#stream), from, (offset, message) => this.#take(offset, message));
         if (this.#stopped) await channel.close();
@@ -317,6 +359,14 @@ class RabbitTail implements Tail {
       }
       if (!this.#stopped) await pause(AGAIN_AFTER_MS);
     }
+  }
+
+  /** A queue that ends before what was read of it was begun anew, and everything in it is new. */
+  async #lookForAnother(): Promise<void> {
+    if (this.#after === null || (await this.#engine.end(this.#stream)) > this.#after) return;
+    if (this.#stopped) return;
+    this.#after = null;
+    this.#handler.onGap();
   }
 
   #take(offset: bigint, message: AsyncMessage): void {

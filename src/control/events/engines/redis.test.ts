@@ -27,6 +27,10 @@ engineSuite({
     await redis.xadd(`gatehouse:{events-${stream}}:log`, '*', 'greeting', 'hello');
     redis.disconnect();
   },
+  async lose(stream) {
+    for (const key of (await server.command('KEYS', `gatehouse:{events-${stream}}:*`)).match(/^gatehouse.*$/gm) ?? [])
+      await server.command('DEL', key.trim());
+  },
   knowsKeys: true,
   givesPositions: true,
   trimsByCount: true,

@@ -2,9 +2,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Scope } from '../../../../test/support/scope.ts';
 import type { Page, StoredEvent, Tail, TailHandler } from './engine.ts';
 import { type Followed, NatsTail } from './nats-tail.ts';
 import { PagingTail } from './paging-tail.ts';
+
+const FACTS = {
+  subject: 'a',
+  key: 'a',
+  contentType: 'text/plain',
+  attributes: {},
+  dedupeId: null,
+  data: Buffer.from('first'),
+};
 
 /** Emptied behind position 9; the first event of the new stream is stored while its end is asked for. */
 class BegunAnew implements Followed {
@@ -17,8 +27,7 @@ class BegunAnew implements Followed {
   }
 
   async latest(): Promise<string> {
-    const facts = { subject: 'a', key: 'a', contentType: 'text/plain', attributes: {}, dedupeId: null };
-    this.events.push({ position: '1', id: '1', data: Buffer.from('first'), ...facts });
+    this.events.push({ ...FACTS, position: '1', id: '1' });
     return '1';
   }
 
@@ -30,6 +39,20 @@ class BegunAnew implements Followed {
 
   eventOf(): never {
     throw new TypeError('no message arrives');
+  }
+}
+
+/** Begun anew, with three events, before anybody who followed it looked. */
+class ShorterThanBefore extends BegunAnew {
+  override readonly events: StoredEvent[] = ['1', '2', '3'].map((position) => ({ ...FACTS, position, id: position }));
+
+  override async read(after: string | null): Promise<Page> {
+    const from = Number(after ?? 0);
+    return { events: this.events.filter(({ position }) => Number(position) > from), hasGap: from > 3 };
+  }
+
+  override async latest(): Promise<string> {
+    return '3';
   }
 }
 
@@ -49,17 +72,24 @@ const TAILS: Readonly<Record<string, (stream: BegunAnew, handler: TailHandler) =
 };
 
 for (const [name, make] of Object.entries(TAILS)) {
-  test(`${name}: an event that is stored while the end of an emptied stream is asked for is delivered`, async (t) => {
-    const stream = new BegunAnew();
-    const seen: string[] = [];
-    let gaps = 0;
+  const follow = async (t: Scope, stream: BegunAnew): Promise<{ seen: string[]; gaps: number }> => {
+    const found = { seen: [] as string[], gaps: 0 };
     const tail = make(stream, {
-      onEvents: (events) => void seen.push(...events.map(({ position }) => position)),
-      onGap: () => void gaps++,
+      onEvents: (events) => void found.seen.push(...events.map(({ position }) => position)),
+      onGap: () => void found.gaps++,
     });
     t.after(() => tail.stop());
     for (let i = 0; i < 50; i++) await turn();
+    return found;
+  };
+
+  test(`${name}: an event that is stored while the end of an emptied stream is asked for is delivered`, async (t) => {
+    const { seen, gaps } = await follow(t, new BegunAnew());
     assert.deepEqual(seen, ['1']);
     assert.ok(gaps > 0);
+  });
+
+  test(`${name}: of a stream that ends before the place of who follows it, everything is new`, async (t) => {
+    assert.deepEqual(await follow(t, new ShorterThanBefore()), { seen: ['1', '2', '3'], gaps: 1 });
   });
 }
