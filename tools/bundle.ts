@@ -18,8 +18,6 @@ import { build, type OutputFile, type Plugin } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const SOURCE = join(ROOT, 'src');
-const DIST = join(ROOT, 'dist');
-const BUNDLE = join(DIST, 'bundle');
 
 /**
  * Modules that are loaded by their path; one that is missing here is missing in the package. Those of one group may
@@ -77,18 +75,25 @@ const ours: Plugin = {
   },
 };
 
-const files = new Map<string, string | Uint8Array>([['LICENSES.txt', INSIDE.map(licence).join('\n\n')]]);
-for (const group of GROUPS) for (const { path, contents } of await bundle(group)) files.set(basename(path), contents);
-// Nothing is written before all of it is there: a mistake in the source leaves the former package as it was.
-mkdirSync(BUNDLE, { recursive: true });
-for (const [name, contents] of files) writeFileSync(join(BUNDLE, name), contents);
-// Last, and only those: a gateway that was started from here before may still load what did not change.
-for (const file of readdirSync(BUNDLE)) if (!files.has(file)) rmSync(join(BUNDLE, file));
-for (const entry of GROUPS.flat()) {
-  const file = join(DIST, `${entry}.js`);
-  mkdirSync(dirname(file), { recursive: true });
-  const up = '../'.repeat(entry.split('/').length - 1) || './';
-  writeFileSync(file, `export * from '${up}bundle/${flat(entry)}.js';\n`);
+/** Compiles all of it into a folder, such as `dist`; `more` are modules that a package has no need of by themselves. */
+export async function compile(dist: string, more: readonly string[] = []): Promise<void> {
+  const groups = [...GROUPS, ...more.map((entry) => [entry])];
+  const folder = join(dist, 'bundle');
+  const files = new Map<string, string | Uint8Array>([['LICENSES.txt', INSIDE.map(licence).join('\n\n')]]);
+  for (const group of groups) {
+    for (const { path, contents } of await bundle(group)) files.set(basename(path), contents);
+  }
+  // Nothing is written before all of it is there: a mistake in the source leaves the former package as it was.
+  mkdirSync(folder, { recursive: true });
+  for (const [name, contents] of files) writeFileSync(join(folder, name), contents);
+  // Last, and only those: a gateway that was started from here before may still load what did not change.
+  for (const file of readdirSync(folder)) if (!files.has(file)) rmSync(join(folder, file));
+  for (const entry of groups.flat()) {
+    const file = join(dist, `${entry}.js`);
+    mkdirSync(dirname(file), { recursive: true });
+    const up = '../'.repeat(entry.split('/').length - 1) || './';
+    writeFileSync(file, `export * from '${up}bundle/${flat(entry)}.js';\n`);
+  }
 }
 
 /** Maps too. What only code without use imports is left out: nothing leads there. */
@@ -143,3 +148,5 @@ function licence(name: string): string {
   const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
   return `${name} ${about.version}, ${about.license}\n\n${text}`.trimEnd();
 }
+
+if (import.meta.main) await compile(join(ROOT, 'dist'));

@@ -75,3 +75,15 @@ test('leaves something', () => { spawn(process.execPath, ['-e', 'setInterval(() 
   assert.match(said, /Nothing was heard for 6 s/);
   assert.match(said, /Failed twice:\n.*stuck\.mjs/);
 });
+
+test('the processor time of a file holds that of the processes it started', (t) => {
+  const busy = `
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
+test('busy elsewhere', () => {
+  spawnSync(process.execPath, ['-e', 'while (process.cpuUsage().user < 2_000_000);']);
+});`;
+  const { status, said } = runTests(t, { 'busy.test.mjs': busy, 'good.test.mjs': GOOD });
+  assert.equal(status, 0, said);
+  assert.match(said, /The processor was used for \d+ s, by these most:\n +[2-9] s .*busy\.test\.mjs\n +\d s .*good/);
+});

@@ -10,23 +10,25 @@
  * that is a fault to mend, but no reason to call the change before us broken. More than `MOST_AGAIN` files are not run
  * again: that many do not fail by chance.
  *
- * After each part it says how long that took and which files took longest, so that one sees where the time goes.
+ * After each part it says how long that took, and which files took longest and used the processor most (with their
+ * threads and the processes they started; Linux), so that one sees where the time goes. `TEST_TOP=60` lists more.
  *
  * A file whose tests are over but whose process does not end (it started something that it did not stop) would hold
  * up everything: where nothing was heard for `SILENT_MS`, what runs is ended, and counts as failed.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import type { TestLine } from './test-times.ts';
+import { compiledForTests } from './compiled-for-tests.ts';
+import type { CpuLine, TestLine } from './test-times.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const LINES = join(ROOT, '.cache', `tests-${process.pid}`);
-const IMPORTS = pathToFileURL(join(ROOT, 'tools', 'relative-imports.ts')).href;
+const PRELOADED = pathToFileURL(join(ROOT, 'tools', 'preload-tests.ts')).href;
 const MOST_AGAIN = 5;
-const SLOWEST = 12;
+const SLOWEST = Number(process.env['TEST_TOP'] ?? 12);
 /** The longest test has ten minutes. */
 const SILENT_MS = Number(process.env['TEST_SILENCE_MS'] ?? 720_000);
 const EVERYTHING = [
@@ -67,14 +69,20 @@ type Outcome = readonly [code: number, failed: ReadonlyMap<string, readonly stri
  */
 async function run(files: readonly string[], concurrency: number, isBeside = false): Promise<Outcome> {
   const lines = `${LINES}.${isBeside ? 'beside' : 'jsonl'}`;
+  const cpuLines = `${lines}.cpu`;
   const output = isBeside ? `${LINES}.txt` : 'stdout';
   mkdirSync(dirname(LINES), { recursive: true });
   rmSync(lines, { force: true });
+  writeFileSync(cpuLines, '');
   const reporters = ['spec', output, pathToFileURL(join(ROOT, 'tools', 'test-times.ts')).href, lines];
   const options = reporters.map((to, index) => `--test-reporter${index % 2 === 0 ? '' : '-destination'}=${to}`);
   const limits = ['--test-timeout=300000', `--test-concurrency=${concurrency}`];
-  const args = ['--import', IMPORTS, '--test', ...limits, ...options, ...files];
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
+  const args = ['--import', PRELOADED, '--test', ...limits, ...options, ...files];
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    stdio: 'inherit',
+    env: { ...process.env, TEST_CPU_FILE: cpuLines },
+  });
   const watch = setInterval(() => {
     if (Date.now() - lastHeardMs() > SILENT_MS) endFiles(child.pid!);
   }, SILENT_MS / 12);
@@ -93,12 +101,23 @@ async function run(files: readonly string[], concurrency: number, isBeside = fal
     took.set(file, (took.get(file) ?? 0) + ms);
     if (name !== undefined) failed.set(file, [...(failed.get(file) ?? []), name]);
   }
+  const used = new Map<string, number>();
+  for (const line of readFileSync(cpuLines, 'utf8').split('\n')) {
+    if (line === '') continue;
+    const { file, cpuMs } = JSON.parse(line) as CpuLine;
+    used.set(file, cpuMs);
+  }
   rmSync(lines);
+  rmSync(cpuLines);
   if (isBeside) {
     process.stdout.write(readFileSync(output));
     rmSync(output);
   }
   console.log(`\n${took.size} files took ${seconds(Date.now() - startedMs)}, these longest:\n${longest(took)}\n`);
+  if (used.size > 0) {
+    const sum = [...used.values()].reduce((all, ms) => all + ms, 0);
+    console.log(`The processor was used for ${seconds(sum)}, by these most:\n${longest(used)}\n`);
+  }
   return [code, failed];
 }
 
@@ -171,6 +190,7 @@ async function runAll(): Promise<Outcome> {
 
 await import('../test/support/compile-cache.ts');
 await import('./set-up-tests.ts');
+process.env['TEST_COMPILED'] = await compiledForTests();
 const asked = process.argv.slice(2);
 const [code, failed] = asked.length > 0 ? await run(asked, 2) : await runAll();
 if (code === 0) process.exit(0);

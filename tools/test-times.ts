@@ -14,6 +14,13 @@ export interface TestLine {
   readonly failed?: string;
 }
 
+/** What `preload-tests.ts` writes at the end of a file's process. */
+export interface CpuLine {
+  readonly file: string;
+  /** Of all threads and of the processes that it started, in ms. */
+  readonly cpuMs: number;
+}
+
 export default async function* testTimes(events: AsyncIterable<TestEvent>): AsyncGenerator<string> {
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
