@@ -11,18 +11,16 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { WebSocket } from 'ws';
+import { readArguments } from './lib/arguments.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
 
-const { values } = parseArgs({
-  options: {
-    calls: { type: 'string', default: '200' },
-    sockets: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '10' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  calls: { type: 'string', default: '200' },
+  sockets: { type: 'string', default: '1000' },
+  seconds: { type: 'string', default: '10' },
+  json: { type: 'string' },
 });
 const [calls, sockets, seconds] = [Number(values.calls), Number(values.sockets), Number(values.seconds)];
 const SECRET = 'a-secret-for-the-benchmark-of-32-bytes';

@@ -14,9 +14,9 @@ import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { RequestCheck } from '../src/data/content/request-check.ts';
 import { compileDocument, openapiOptions } from '../src/data/policies/openapi.options.ts';
+import { readArguments } from './lib/arguments.ts';
 import type { LoadPlan, LoadResult } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
 import { largeDocument } from './lib/openapi-document.ts';
@@ -28,13 +28,11 @@ import { figure, markdownTable } from './lib/table.ts';
 import type { PacedPlan } from './load-paced.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    part: { type: 'string' },
-    seconds: { type: 'string', default: '1' },
-    rounds: { type: 'string', default: '7' },
-    megabytes: { type: 'string', default: '1024' },
-  },
+const values = readArguments(import.meta.filename, {
+  part: { type: 'string' },
+  seconds: { type: 'string', default: '1' },
+  rounds: { type: 'string', default: '7' },
+  megabytes: { type: 'string', default: '1024' },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);

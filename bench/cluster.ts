@@ -13,20 +13,18 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
 import { calls } from './cluster/calls.ts';
 import { convergence } from './cluster/convergence.ts';
 import { failOver } from './cluster/fail-over.ts';
 import { openCluster } from './cluster/simulated.ts';
 import { statements } from './cluster/statements.ts';
+import { readArguments } from './lib/arguments.ts';
 
-const { values } = parseArgs({
-  options: {
-    store: { type: 'string' },
-    nodes: { type: 'string', default: '1000' },
-    seconds: { type: 'string', default: '20' },
-    only: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  store: { type: 'string' },
+  nodes: { type: 'string', default: '1000' },
+  seconds: { type: 'string', default: '20' },
+  only: { type: 'string' },
 });
 
 /** What docs/guide/cluster-capacity.md promises. */

@@ -24,7 +24,7 @@ const usage = `npx node bench/compare.ts REF [options]
 `;
 
 const { ref, atMost, rest } = readArguments(process.argv.slice(2));
-const options = parseOptions(rest);
+const options = known(rest);
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-compare-'));
 const worktree = join(folder, 'base');
 process.on('exit', cleanUp);
@@ -32,6 +32,10 @@ process.exitCode = await main();
 
 function readArguments(argv: readonly string[]) {
   const [first, ...others] = argv;
+  if (argv.some((each) => each === '--help' || each === '-h')) {
+    console.log(usage);
+    process.exit(0);
+  }
   if (first === undefined || first.startsWith('-')) {
     console.error(usage);
     process.exit(2);
@@ -44,6 +48,15 @@ function readArguments(argv: readonly string[]) {
     process.exit(2);
   }
   return { ref: first, atMost: value, rest: others.toSpliced(at, 2) };
+}
+
+function known(argv: readonly string[]) {
+  try {
+    return parseOptions(argv);
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
 }
 
 async function main(): Promise<number> {

@@ -14,22 +14,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 import type { startGateway as Start } from '../src/main.ts';
+import { readArguments } from './lib/arguments.ts';
 import { median } from './lib/statistics.ts';
 
-const { values } = parseArgs({
-  options: {
-    routes: { type: 'string', default: '1000' },
-    instances: { type: 'string', default: '500' },
-    loads: { type: 'string', default: '7' },
-    rounds: { type: 'string', default: '6' },
-    seconds: { type: 'string', default: '4' },
-    rate: { type: 'string', default: '4000' },
-  },
+const values = readArguments(import.meta.filename, {
+  routes: { type: 'string', default: '1000' },
+  instances: { type: 'string', default: '500' },
+  loads: { type: 'string', default: '7' },
+  rounds: { type: 'string', default: '6' },
+  seconds: { type: 'string', default: '4' },
+  rate: { type: 'string', default: '4000' },
 });
 const number = (name: keyof typeof values): number => Number(values[name]);
 const TOKEN = 'a-token-of-the-benchmark-0123456789';

@@ -15,9 +15,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { startNats } from '../test/support/nats.ts';
 import { startRedis } from '../test/support/redis.ts';
+import { readArguments } from './lib/arguments.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
 import { type Running, start } from './lib/processes.ts';
@@ -27,8 +27,9 @@ import { figure, markdownTable } from './lib/table.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const BARE = fileURLToPath(new URL('bare-engine.ts', import.meta.url));
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '4' }, engine: { type: 'string', multiple: true } },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '4' },
+  engine: { type: 'string', multiple: true },
 });
 const seconds = Number(values.seconds);
 const AT_ONCE = 32;

@@ -9,11 +9,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { localInstances } from '../examples/enhanced/instances.ts';
 import { setUp } from '../examples/enhanced/set-up.ts';
 import { addresses, answerBody, enhancedUpstream } from './enhanced-upstream.ts';
 import type { IdleCommand, IdleReply } from './idle-source.ts';
+import { readArguments } from './lib/arguments.ts';
 import { chooseGenerator, type LoadPlan, type LoadResult, runLoad } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
@@ -24,13 +24,11 @@ import { median } from './lib/statistics.ts';
 import type { PacedPlan } from './load-paced.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '5' },
-    rounds: { type: 'string', default: '5' },
-    held: { type: 'string', default: '10000' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '5' },
+  rounds: { type: 'string', default: '5' },
+  held: { type: 'string', default: '10000' },
+  json: { type: 'string' },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);

@@ -12,7 +12,7 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
 import { type Running, start } from './lib/processes.ts';
@@ -21,13 +21,11 @@ import { median } from './lib/statistics.ts';
 import { figure, markdownTable } from './lib/table.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    subscribers: { type: 'string', default: '6000' },
-    gateways: { type: 'string', default: '1' },
-    rounds: { type: 'string', default: '10' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  subscribers: { type: 'string', default: '6000' },
+  gateways: { type: 'string', default: '1' },
+  rounds: { type: 'string', default: '10' },
+  json: { type: 'string' },
 });
 const subscribers = Number(values.subscribers);
 const gateways = Number(values.gateways);

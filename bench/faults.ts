@@ -17,6 +17,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readNumber } from './lib/arguments.ts';
 import { freePort } from './lib/ports.ts';
 
 const SELF = fileURLToPath(import.meta.url);
@@ -283,4 +284,4 @@ function pause(ms: number): Promise<void> {
 }
 
 if (process.argv[2] === 'instance') serveInstance();
-else await main(Number(process.argv[2] ?? 9));
+else await main(readNumber(import.meta.filename, 'seconds', 9));

@@ -10,14 +10,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { freePort } from './lib/ports.ts';
 import { type Running, start } from './lib/processes.ts';
 import { figure, markdownTable } from './lib/table.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '4' }, connections: { type: 'string', default: '130' } },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '4' },
+  connections: { type: 'string', default: '130' },
 });
 const seconds = Number(values.seconds);
 const connections = Number(values.connections);

@@ -12,9 +12,9 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { Worker } from 'node:worker_threads';
 import type { startGateway as Start } from '../src/main.ts';
+import { readArguments } from './lib/arguments.ts';
 import { figure, markdownTable } from './lib/table.ts';
 
 interface Result {
@@ -31,13 +31,11 @@ interface Result {
   readonly changeStallMs: number;
 }
 
-const { values } = parseArgs({
-  options: {
-    routes: { type: 'string', default: '10,1000,10000' },
-    instances: { type: 'string', default: '10,2000' },
-    changes: { type: 'string', default: '5' },
-    one: { type: 'boolean', default: false },
-  },
+const values = readArguments(import.meta.filename, {
+  routes: { type: 'string', default: '10,1000,10000' },
+  instances: { type: 'string', default: '10,2000' },
+  changes: { type: 'string', default: '5' },
+  one: { type: 'boolean', default: false },
 });
 /** As many threads of V8 as bin/gatehouse.js lets a gateway have. */
 const V8_HELPERS = Math.min(Math.max(availableParallelism() - 1, 1), 4);

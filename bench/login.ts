@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { download } from './lib/bodies.ts';
 import type { LoadResult } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
@@ -25,16 +25,14 @@ import type { LoginPlan, LoginResult } from './load-logins.ts';
 import type { PacedPlan } from './load-paced.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '4' },
-    rounds: { type: 'string', default: '8' },
-    callers: { type: 'string', default: '100' },
-    /** Cores of the gateway. The load and the upstream have the last one of the machine. */
-    cores: { type: 'string', default: '0' },
-    parallel: { type: 'string' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '4' },
+  rounds: { type: 'string', default: '8' },
+  callers: { type: 'string', default: '100' },
+  /** Cores of the gateway. The load and the upstream have the last one of the machine. */
+  cores: { type: 'string', default: '0' },
+  parallel: { type: 'string' },
+  json: { type: 'string' },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);

@@ -11,8 +11,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
 import { startRedis } from '../test/support/redis.ts';
+import { readArguments } from './lib/arguments.ts';
 import type { LoadResult } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
@@ -24,13 +24,11 @@ import type { PacedPlan } from './load-paced.ts';
 import type { RedisPlan } from './load-redis.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: '9' },
-    seconds: { type: 'string', default: '3' },
-    rate: { type: 'string', default: '1000' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  rounds: { type: 'string', default: '9' },
+  seconds: { type: 'string', default: '3' },
+  rate: { type: 'string', default: '1000' },
+  json: { type: 'string' },
 });
 const rounds = Number(values.rounds);
 const seconds = Number(values.seconds);

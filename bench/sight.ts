@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { downloads } from './lib/bodies.ts';
 import { chooseGenerator, runLoad } from './lib/load.ts';
 import { freePort } from './lib/ports.ts';
@@ -29,8 +29,9 @@ import { median, pairedRatios, quantile } from './lib/statistics.ts';
 import { figure, markdownTable } from './lib/table.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '3' }, rounds: { type: 'string', default: '5' } },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '3' },
+  rounds: { type: 'string', default: '5' },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { Hostile } from './lib/hostile.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
@@ -21,12 +21,10 @@ import { median } from './lib/statistics.ts';
 import { figure, markdownTable } from './lib/table.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '300' },
-    rate: { type: 'string', default: '1500' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '300' },
+  rate: { type: 'string', default: '1500' },
+  json: { type: 'string' },
 });
 const seconds = Math.max(20, Number(values.seconds));
 const MB = 1024 ** 2;

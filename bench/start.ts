@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
 import { cpuNanoseconds, processTree, residentBytes } from './lib/procfs.ts';
@@ -20,9 +20,7 @@ import { median, quantile } from './lib/statistics.ts';
 import { figure, markdownTable } from './lib/table.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '10' } },
-});
+const values = readArguments(import.meta.filename, { runs: { type: 'string', default: '10' } });
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 const EXECUTABLE = join(ROOT, `release/gatehouse-${version}-${process.platform}-${process.arch}`);
 

@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readArguments } from './lib/arguments.ts';
 import { download } from './lib/bodies.ts';
 import type { LoadPlan, LoadResult } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
@@ -24,16 +24,14 @@ import { figure, markdownTable } from './lib/table.ts';
 import type { PacedPlan } from './load-paced.ts';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '2' },
-    rounds: { type: 'string', default: '8' },
-    callers: { type: 'string', default: '50' },
-    rates: { type: 'string', default: '500,1000,2000' },
-    /** Cores of the gateway, with a worker for each. The load and the upstream have the last one of the machine. */
-    cores: { type: 'string', default: '0' },
-    json: { type: 'string' },
-  },
+const values = readArguments(import.meta.filename, {
+  seconds: { type: 'string', default: '2' },
+  rounds: { type: 'string', default: '8' },
+  callers: { type: 'string', default: '50' },
+  rates: { type: 'string', default: '500,1000,2000' },
+  /** Cores of the gateway, with a worker for each. The load and the upstream have the last one of the machine. */
+  cores: { type: 'string', default: '0' },
+  json: { type: 'string' },
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);

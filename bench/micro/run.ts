@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { readNamesAndArguments } from '../lib/arguments.ts';
 import type { MicroBenchmark, Row } from './row.ts';
 
 /** Files that are not benchmarks themselves. */
@@ -13,13 +13,13 @@ const support = new Set(['row.ts', 'measure.ts', 'run.ts']);
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const marker = 'micro-rows:';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'string' }, one: { type: 'string' } },
+const { values, names } = readNamesAndArguments(import.meta.filename, {
+  json: { type: 'string' },
+  one: { type: 'string' },
 });
 
 if (values.one !== undefined) await runOne(values.one);
-else runAll(positionals, values.json);
+else runAll(names, values.json);
 
 /** The inside of one fresh process. */
 async function runOne(name: string): Promise<void> {
