@@ -1,10 +1,14 @@
-/** Why a file cannot be read, in words that need no list of codes. */
+/** Why a file cannot be read or written, in words that need no list of codes. */
 import { messageOf } from './errors.ts';
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOENT: 'it does not exist',
   EACCES: 'permission denied',
   EPERM: 'permission denied',
+  EROFS: 'the file system is read-only',
+  ENOSPC: 'the disk is full',
+  EDQUOT: 'the quota of the disk is used up',
+  EEXIST: 'a file of this name exists',
   EISDIR: 'it is a folder',
   ENOTDIR: 'a part of its path is no folder',
   ELOOP: 'its links lead to themselves',
@@ -13,7 +17,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ERR_FS_FILE_TOO_LARGE: 'it is larger than 2 GB',
 };
 
-/** For an error of reading or decoding. */
+/** For an error of reading, writing or decoding. */
 export function readFailure(error: unknown): string {
   const { code } = error as { readonly code?: string };
   return WORDS[code ?? ''] ?? messageOf(error);

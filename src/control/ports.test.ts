@@ -26,6 +26,17 @@ test('a port that another one listens on is told with listener and address', asy
   server.close();
 });
 
+test('what else stands in the way of a port is told in words', async () => {
+  // RFC 5737 and RFC 2606: nobody has these.
+  await assert.rejects(new Ports().resolve(snapshotOf(8080, '192.0.2.1')), {
+    message: 'listener "main" cannot be bound to 192.0.2.1:8080: this machine has no such address',
+  });
+  await assert.rejects(
+    new Ports().resolve(snapshotOf(8080, 'nowhere.invalid')),
+    /cannot be bound to nowhere\.invalid:8080: (?:there is no host of this name|the name could not be looked up)$/,
+  );
+});
+
 test('port 0 becomes a free one, by name and in IPv6 too, which stays for the same listener', async () => {
   for (const host of ['127.0.0.1', 'localhost', '::']) {
     const ports = new Ports();

@@ -65,8 +65,7 @@ export class Ports {
       return bound;
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      const why = code === 'EADDRINUSE' ? 'another process is listening there' : (code ?? message);
-      throw new Error(`listener "${id}" cannot be bound to ${host}:${port}: ${why}`);
+      throw new Error(`listener "${id}" cannot be bound to ${host}:${port}: ${WHY[code ?? ''] ?? code ?? message}`);
     }
   }
 
@@ -77,6 +76,15 @@ export class Ports {
     return found?.port;
   }
 }
+
+const WHY: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process is listening there',
+  EACCES:
+    'permission denied; ports below 1024 take root, the capability CAP_NET_BIND_SERVICE, or a higher port that is forwarded to',
+  EADDRNOTAVAIL: 'this machine has no such address',
+  ENOTFOUND: 'there is no host of this name',
+  EAI_AGAIN: 'the name could not be looked up',
+};
 
 interface BoundHandle {
   getsockname(into: { port?: number }): number;

@@ -4,7 +4,6 @@
  * live-configuration.ts. Sees no request.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
@@ -33,6 +32,7 @@ import { localSocketPath } from './config/plan.ts';
 import { formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
 import { controlListener, localUser } from './control-socket.ts';
+import { makeDataFolder } from './data-folder.ts';
 import { Events, recorded } from './events.ts';
 import { Facts } from './facts.ts';
 import type { AuditedAction, OperationsApi, OperatorHost } from './feature.ts';
@@ -198,7 +198,7 @@ export class Primary implements OperatorHost {
   async #begin(): Promise<void> {
     const { plan } = this.compiled;
     // Accounts, keys and sockets are in it.
-    await mkdir(plan.dataDir, { recursive: true, mode: 0o700 });
+    await makeDataFolder(plan.dataDir);
     if (this.#options.takesOver) this.#predecessor = await Predecessor.ask(plan.controlSocket);
     const predecessor = this.#predecessor;
     try {

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { readFailure } from '../../../base/read-failure.ts';
 import type { KeyPath, OptionContext, ProblemDetail } from '../../../data/contract/options.ts';
 import type { CertificateEnd } from '../../certificates/ends.ts';
 import type { LoadedConfig } from '../loaded-config.ts';
@@ -66,11 +67,14 @@ export class Compilation {
     try {
       return readFileSync(absolute);
     } catch (error) {
-      const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-      const reason = code === 'ENOENT' ? 'it does not exist' : code === 'EACCES' ? 'permission denied' : code;
+      const { code } = error as NodeJS.ErrnoException;
       // A path that stands in another file than people think is the usual reason.
       const looked = code === 'ENOENT' && absolute !== file ? { expected: `a file at ${absolute}` } : {};
-      this.problem(path, `the file cannot be read: ${reason}`, { got: JSON.stringify(file), ...looked, ...detail });
+      this.problem(path, `the file cannot be read: ${readFailure(error)}`, {
+        got: JSON.stringify(file),
+        ...looked,
+        ...detail,
+      });
       return undefined;
     }
   }
