@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -50,6 +52,49 @@ test('dev waits for a file with mistakes, starts again for what cannot be reload
   assert.equal(code, 0);
 });
 
+test('dev sees a file that is mended while the mistake is being read, and one that was deleted', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gh-dev-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'gatehouse.yaml');
+  writeFileSync(file, 'gatway: {}');
+  // Behind the mistake, the process still lives for a second: meanwhile the file is mended.
+  const slow = join(folder, 'slow.mjs');
+  writeFileSync(
+    slow,
+    `import { spawnSync } from 'node:child_process';
+const { status, stdout, stderr } = spawnSync(process.execPath, [${JSON.stringify(GATEHOUSE)}, ...process.argv.slice(2)], { encoding: 'utf8', env: { ...process.env, GATEHOUSE_COMMAND: '' } });
+process.stdout.write(stdout + 'run ended\\n');
+process.stderr.write(stderr);
+setTimeout(() => process.exit(status), 1000);
+`,
+  );
+  const child = spawn(process.execPath, [GATEHOUSE, 'dev', file], {
+    cwd: folder,
+    env: { ...process.env, GATEHOUSE_COMMAND: slow },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const said = listen(child);
+  await said.until('run ended');
+  writeFileSync(file, 'gatewy: {}');
+  await said.until('run ended', 2);
+  await said.until('waiting until the file changes');
+  rmSync(file);
+  await said.until('run ended', 3);
+  await said.until('waiting until the file changes', 2);
+  writeFileSync(join(folder, 'policy.ts'), '');
+  await said.until('run ended', 4);
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'exit')) as [number];
+  assert.equal(code, 0);
+});
+
+test('dev in a folder that is not there says so', async () => {
+  const { code, err } = await cli.run('dev', 'nowhere/gatehouse.yaml');
+  assert.equal(code, 5);
+  assert.match(err, /^the folder \S+nowhere cannot be watched: it does not exist\n$/);
+});
+
 /** On a terminal of its own; Ctrl+C ends it. */
 const ON_A_TERMINAL = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)';
 
@@ -93,6 +138,46 @@ test('dev opens the console on a terminal, once, and not when told not to', asyn
       () => true,
     );
   await until(isGone, 'a closed terminal ends the gateway', DEADLINE_MS);
+});
+
+test('Ctrl+C in dev waits for what is in flight', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gh-dev-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const waiting = Promise.withResolvers<ServerResponse>();
+  const service = createServer((_, response) => waiting.resolve(response)).listen(0, '127.0.0.1');
+  await once(service, 'listening');
+  t.after(() => service.close());
+  const { port } = service.address() as AddressInfo;
+  const file = join(folder, 'gatehouse.yaml');
+  writeFileSync(
+    file,
+    `gateway: { host: 127.0.0.1, port: 0, workers: 1 }
+services: { s: { instances: ["http://127.0.0.1:${port}"] } }
+routes: [{ match: { path: /* }, service: s, auth: public }]
+`,
+  );
+  const line = [process.execPath, '--no-warnings', GATEHOUSE, 'dev', file, '--no-console'];
+  const child = spawn('/usr/bin/python3', ['-c', ON_A_TERMINAL, ...line], {
+    cwd: folder,
+    env: { ...process.env, GATEHOUSE_COMMAND: GATEHOUSE, NO_COLOR: '1' },
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const said = listen(child);
+  await said.until('gatehouse listens on');
+  const [, url = ''] = /listens on (\S+)/.exec(said.text()) ?? [];
+  const inFlight = fetch(url).then((response) => response.text());
+  inFlight.catch(() => {});
+  const response = await waiting.promise;
+  child.stdin.write('\x03');
+  const takesNoMore = (): Promise<boolean> =>
+    fetch(url, { headers: { connection: 'close' }, signal: AbortSignal.timeout(1_000) }).then(
+      () => false,
+      ({ name }: Error) => name !== 'TimeoutError',
+    );
+  await until(takesNoMore, 'the gateway takes no more connections', DEADLINE_MS);
+  response.end('finished');
+  assert.equal(await inFlight, 'finished');
+  await once(child, 'exit');
 });
 
 test('a browser is opened where there is one', () => {
@@ -224,9 +309,9 @@ describe('completion', () => {
     assert.deepEqual(complete('gatehouse', 'user', 'show', 'cre'), [''], 'only right behind the command');
   });
   test('of others is there, and of unknown shells refused', async () => {
-    assert.match((await cli.run('completion', 'zsh')).out, /bashcompinit/);
+    assert.match((await cli.run('completion', 'zsh')).out, /^compdef _gatehouse gatehouse$/m);
     assert.match((await cli.run('completion', 'fish')).out, /complete -c gatehouse .* -a start/);
-    assert.match((await cli.run('completion', 'fish')).out, /seen_subcommand_from user; .* -f -a disable$/m);
+    assert.match((await cli.run('completion', 'fish')).out, /__gatehouse_of user 2' -f -a disable$/m);
     assert.equal((await cli.run('completion', 'tcsh')).code, 2);
   });
 });

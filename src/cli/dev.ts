@@ -4,10 +4,11 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { watch } from 'node:fs';
+import { type FSWatcher, watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ownScript } from '../base/own-script.ts';
+import { readFailure } from '../base/read-failure.ts';
 import { CONSOLE_VARIABLE } from '../control/console-variable.ts';
 import { LISTENS, NEEDS_RESTART } from '../control/log-words.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -17,8 +18,8 @@ import { callSocket, findSocket } from './control-socket.ts';
 import { openBrowser } from './open-browser.ts';
 import { colours, prettyLine } from './pretty-line.ts';
 
-/** The last one is a terminal that was closed, which to the gateway itself would mean a reload. */
-const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** SIGHUP is a terminal that was closed, which to the gateway itself would mean a reload; SIGQUIT is Ctrl+\. */
+const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;
 /** An editor writes a file in several steps. */
 const SETTLED_MS = 100;
 
@@ -30,7 +31,7 @@ export const dev: Command = {
 
 On a terminal it prints a link to the console that signs in once, and opens it in a browser where there is one (BROWSER names another, or none). Where the configuration has no "admin" the console is on a free port of this machine alone.
 
-SIGTERM, SIGINT (Ctrl+C) and closing the terminal end it. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
+SIGTERM, SIGINT (Ctrl+C) and closing the terminal end it once what is in flight is finished; a second one ends it at once. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
   options: { 'no-console': { type: 'boolean', meaning: 'neither make nor open a console' } },
   arguments: { min: 0, max: 1 },
   isService: true,
@@ -50,6 +51,9 @@ class Development {
   #isEnding = false;
   #wasOpened = false;
   #again = false;
+  #settling: NodeJS.Timeout | undefined;
+  /** Since the present process began. What it has read may be older. */
+  #hasChanged = false;
 
   constructor(file: string, context: CommandContext) {
     this.#file = file;
@@ -68,9 +72,14 @@ class Development {
       this.#child?.kill('SIGTERM');
     };
     for (const signal of ENDING) signals.on(signal, end);
-    const watcher = watch(dirname(resolve(this.#context.cwd, this.#file)), (_, name) => {
-      if (name === null || name === basename(this.#file)) setTimeout(() => this.#wake(), SETTLED_MS).unref();
-    });
+    const folder = dirname(resolve(this.#context.cwd, this.#file));
+    let watcher: FSWatcher;
+    try {
+      watcher = watch(folder, (_, name) => this.#noticed(name));
+    } catch (error) {
+      this.#context.err(`the folder ${folder} cannot be watched: ${readFailure(error)}\n`);
+      return EXIT.failed;
+    }
     try {
       while (!this.#isEnding) {
         const code = await this.#start();
@@ -88,8 +97,23 @@ class Development {
 
   #wake: () => void = () => {};
 
-  #change(): Promise<void> {
+  /** What is wrong may be in another file beside it, such as a policy; not in what an editor keeps for itself. */
+  #noticed(name: string | null): void {
+    if (name !== null && name !== basename(this.#file) && /^[.#]|[~#]$|^\d+$|\.sw.$/.test(name)) return;
+    clearTimeout(this.#settling);
+    this.#settling = setTimeout(() => {
+      this.#hasChanged = true;
+      this.#wake();
+    }, SETTLED_MS).unref();
+  }
+
+  async #change(): Promise<void> {
+    if (this.#hasChanged) return;
     this.#context.out('waiting until the file changes\n');
+    return this.#changed();
+  }
+
+  #changed(): Promise<void> {
     return new Promise((resolve) => {
       this.#wake = resolve;
     });
@@ -99,10 +123,14 @@ class Development {
   async #start(): Promise<number> {
     const { cwd, env, out, err } = this.#context;
     const command = env['GATEHOUSE_COMMAND'] ?? process.argv[1] ?? '';
+    this.#hasChanged = false;
     const child = spawn(process.execPath, ownScript(command, 'start', this.#file), {
       cwd,
       env: { ...env, ...(this.#hasConsole ? { [CONSOLE_VARIABLE]: '1' } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
+      // Out of the reach of Ctrl+C, which a terminal sends to a whole group: with the SIGTERM from here it would be the
+      // second signal, which waits for nothing.
+      detached: process.platform !== 'win32',
     });
     this.#child = child;
     let isListening = false;
@@ -119,7 +147,8 @@ class Development {
       out('this change needs a new start\n');
       child.kill('SIGTERM');
     });
-    const [code] = (await once(child, 'close')) as [number | null];
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    if (signal !== null && !this.#isEnding && !this.#again) err(`the gateway was ended by ${signal}\n`);
     this.#child = undefined;
     return code ?? EXIT.failed;
   }
