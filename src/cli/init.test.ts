@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { editorSchema } from '../control/config/json-schema.ts';
 import { commandLine } from './command-line.suite.ts';
+import { typedPath } from './typed-path.ts';
 
 const cli = commandLine();
 after(() => cli.remove());
@@ -44,6 +45,44 @@ test('init never overwrites', async () => {
   assert.equal(code, 5);
   assert.match(err, /gatehouse.yaml exists already and is left as it is/);
   assert.equal(readFileSync(join(cli.folder, 'gatehouse.yaml'), 'utf8'), 'mine');
+});
+
+test('init makes no second configuration beside one of another name', async () => {
+  mkdirSync(join(cli.folder, 'other'));
+  writeFileSync(join(cli.folder, 'other/gatehouse.ts'), 'mine');
+  for (const args of [[], ['--ts']]) {
+    const { code, err } = await cli.run('init', 'other', ...args);
+    assert.equal(code, 5);
+    assert.match(err, /other\/gatehouse\.ts exists already and is left as it is\n$/);
+  }
+});
+
+test('init says in words why a file cannot be written', async () => {
+  writeFileSync(join(cli.folder, 'file'), '');
+  for (const args of [[], ['--ts'], ['--policy', 'mine']]) {
+    const { code, err } = await cli.run('init', 'file', ...args);
+    assert.equal(code, 5);
+    assert.match(err, /\/file\S* cannot be written: (?:it is a file and no folder|a part of its path is no folder)\n$/);
+  }
+});
+
+test('next steps name a folder as a shell takes it', async () => {
+  const name = "mein Projekt's ü";
+  const { out } = await cli.run('init', name);
+  const steps = nextSteps(out).filter((step) => step.startsWith('gatehouse '));
+  assert.equal(steps.length, 2);
+  for (const step of steps) {
+    const words = execFileSync('sh', ['-c', `gatehouse() { printf '%s\\n' "$@"; }; ${step}`], { encoding: 'utf8' });
+    assert.equal(words.split('\n')[1], `${name}/gatehouse.yaml`);
+  }
+  assert.match((await cli.run('init', '--', '-x')).out, / check \.\/-x\/gatehouse\.yaml /);
+});
+
+test('a path of plain letters stays as it is', () => {
+  assert.equal(typedPath('a/größe-1.yaml', 'linux'), 'a/größe-1.yaml');
+  assert.equal(typedPath('C:\\a b\\c.yaml', 'win32'), '"C:\\a b\\c.yaml"');
+  assert.equal(typedPath('C:\\a\\c.yaml', 'win32'), 'C:\\a\\c.yaml');
+  for (const path of ['a b', 'a;b', '$HOME', '~', 'a\nb', '', '*']) assert.match(typedPath(path, 'linux'), /^'[^']*'$/);
 });
 
 /** Lines under "next" that a shell takes, without what stands behind them in words. */

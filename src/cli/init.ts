@@ -6,10 +6,13 @@ import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join, relative, resolve } from 'node:path';
+import { readFailure } from '../base/read-failure.ts';
+import { defaultFiles } from '../control/config/files.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
 import { INITIAL_CONFIG, INITIAL_TYPESCRIPT, SCHEMA_FILE } from './init-template.ts';
 import { POLICY_NAME, policyTemplate, policyTestTemplate } from './policy-template.ts';
+import { typedPath } from './typed-path.ts';
 
 const CONFIG_FILE = 'gatehouse.yaml';
 const TYPESCRIPT_FILE = 'gatehouse.ts';
@@ -42,6 +45,12 @@ Exit codes: 0 written, 5 a file exists already or cannot be written.`,
     try {
       await mkdir(folder, { recursive: true });
       if (options['schema'] !== true) {
+        // A second one would be read in place of the first, or not at all.
+        const [other] = defaultFiles(folder);
+        if (other !== undefined) {
+          err(`${join(folder, other)} exists already and is left as it is\n`);
+          return EXIT.failed;
+        }
         await writeFile(join(folder, name), inTypeScript ? INITIAL_TYPESCRIPT : INITIAL_CONFIG, { flag: 'wx' });
         written.push(`${shown(cwd, join(folder, name))}   a service and two routes, to be changed`);
       }
@@ -52,8 +61,7 @@ Exit codes: 0 written, 5 a file exists already or cannot be written.`,
         written.push(`${shown(cwd, join(folder, SCHEMA_FILE))}   by which editors check and complete it`);
       }
     } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      err(code === 'EEXIST' ? `${join(folder, name)} exists already and is left as it is\n` : `${message}\n`);
+      err(`${notWritten(error, folder, written)}\n`);
       return EXIT.failed;
     }
     out(`wrote\n${written.map((line) => `  ${line}\n`).join('')}`);
@@ -62,6 +70,15 @@ Exit codes: 0 written, 5 a file exists already or cannot be written.`,
     return EXIT.ok;
   },
 };
+
+/** Names the file or folder that stands in the way, and what is there all the same. */
+function notWritten(error: unknown, folder: string, written: readonly string[]): string {
+  const { code, path = folder, syscall } = error as NodeJS.ErrnoException;
+  if (code === 'EEXIST' && syscall !== 'mkdir') return `${path} exists already and is left as it is`;
+  const reason = code === 'EEXIST' ? 'it is a file and no folder' : readFailure(error);
+  const rest = written.length === 0 ? '' : `\nwritten before that: ${written.join(', ')}`;
+  return `${path} cannot be written: ${reason}${rest}`;
+}
 
 function shown(cwd: string, file: string): string {
   const path = relative(cwd, file);
@@ -73,8 +90,8 @@ function nextSteps(file: string, { cwd, env }: CommandContext, typed: string | n
   const command = commandName(env);
   const install = typed === null ? '' : installStep(cwd, typed, 'types for your editor; check and dev need it not');
   return `next
-${install}  ${command} check ${file}     says what is wrong with it
-  ${command} dev ${file}       runs it, and again when it changes
+${install}  ${command} check ${typedPath(file)}     says what is wrong with it
+  ${command} dev ${typedPath(file)}       runs it, and again when it changes
   curl -i http://127.0.0.1:8000/
 `;
 }
@@ -86,7 +103,7 @@ function installStep(cwd: string, folder: string, why: string): string {
     return '';
   } catch {
     const place = relative(cwd, folder);
-    return `  npm install${place === '' ? '' : ` --prefix ${place}`} --save-dev gatehouse     ${why}\n`;
+    return `  npm install${place === '' ? '' : ` --prefix ${typedPath(place)}`} --save-dev gatehouse     ${why}\n`;
   }
 }
 
@@ -97,7 +114,7 @@ function typeStep(cwd: string, folder: string): string {
     if (type === undefined && at !== dirname(at)) continue;
     if (type !== 'commonjs') return '';
     const place = relative(cwd, at);
-    return `  npm pkg set type=module${place === '' ? '' : ` --prefix ${place}`}     so that Node runs the test as a module\n`;
+    return `  npm pkg set type=module${place === '' ? '' : ` --prefix ${typedPath(place)}`}     so that Node runs the test as a module\n`;
   }
 }
 
@@ -126,15 +143,14 @@ async function initPolicy(folder: string, name: string, { cwd, out, err }: Comma
     await writeFile(policy, policyTemplate(name), { flag: 'wx' });
     await writeFile(test, policyTestTemplate(name), { flag: 'wx' });
   } catch (error) {
-    const { code, message, path } = error as NodeJS.ErrnoException;
-    err(code === 'EEXIST' ? `${path} exists already and is left as it is\n` : `${message}\n`);
+    err(`${notWritten(error, folder, [])}\n`);
     return EXIT.failed;
   }
   out(`wrote
   ${shown(cwd, policy)}   a policy, to be changed
   ${shown(cwd, test)}   its test
 next
-${installStep(cwd, folder, 'what its test runs it with')}${typeStep(cwd, folder)}  node --test ${shown(cwd, test)}
+${installStep(cwd, folder, 'what its test runs it with')}${typeStep(cwd, folder)}  node --test ${typedPath(shown(cwd, test))}
 and in a route: use: ./policies/${name}.ts
 `);
   return EXIT.ok;
