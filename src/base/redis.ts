@@ -80,6 +80,8 @@ export async function connectRedis(
     autoResubscribe: false,
     maxRetriesPerRequest: 0,
     connectTimeout: 2_000,
+    // The server has become a replica, and its name may be another one's by now: what is connected would never know.
+    reconnectOnError: isReplica,
   };
   const nodes = [...address.nodes];
   // Workers and machines that lost Redis together must not come back together.
@@ -99,6 +101,11 @@ export async function connectRedis(
   }
   const [node] = nodes;
   return new Redis({ ...one, host: node?.host ?? '', port: node?.port ?? 0 });
+}
+
+/** What a replica says to writes, also from inside a script; or to anything, without its master. */
+function isReplica({ message }: Error): boolean {
+  return message.includes('READONLY') || message.startsWith('MASTERDOWN');
 }
 
 /** 50 ms, doubling up to 5 s, each time between a half and the whole of it. */

@@ -46,13 +46,19 @@ export function isUnavailable(error: unknown): boolean {
   // A handle that was closed, by us at the end or by a failed disk.
   if (code === 'ERR_INVALID_STATE' && message.includes('database is not open')) return true;
   // SQLSTATE 08: connection, 53: resources, 57: operator (shutdown, cancelled by a timeout), 58: system.
-  if (/^(08|53|57|58)[0-9A-Z]{3}$/.test(code) || SOCKET_CODES.test(code)) return true;
+  if (/^(08|53|57|58)[0-9A-Z]{3}$/.test(code) || SOCKET_CODES.test(code) || isReadOnly(error)) return true;
   return WITHOUT_CODE.test(message);
+}
+
+/** The server takes no writes: it is a replica, or has become one. */
+export function isReadOnly(error: unknown): boolean {
+  return read(error).code === '25006';
 }
 
 /** In words, for health: nothing of the data, and no message of the driver, which may hold some. */
 export function unavailableBecause(error: unknown): string {
   const { code, errcode } = read(error);
+  if (isReadOnly(error)) return 'the database may not be written';
   if (code !== 'ERR_SQLITE_ERROR') return `the database does not answer${code === '' ? '' : ` (${code})`}`;
   switch (errcode & 0xff) {
     case 5:
