@@ -28,3 +28,21 @@ export function readMessage(error: unknown): string {
   const { code } = error as { readonly code?: string };
   return WORDS[code ?? ''] === undefined ? messageOf(error) : `the file cannot be read: ${readFailure(error)}`;
 }
+
+/** What the system refused to do with a file, in words; of other errors their message. */
+export function fileMessage(error: unknown): string {
+  const { code = '', path, syscall = '' } = error as NodeJS.ErrnoException;
+  const words = WORDS[code];
+  if (words === undefined || path === undefined || path === '') return messageOf(error);
+  return `${path} cannot be ${DONE[syscall] ?? 'used'}: ${words}`;
+}
+
+const DONE: Readonly<Record<string, string>> = {
+  open: 'opened',
+  read: 'read',
+  mkdir: 'made',
+  unlink: 'removed',
+  rename: 'replaced',
+  scandir: 'read',
+  listen: 'listened on',
+};

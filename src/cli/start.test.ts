@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -93,6 +93,19 @@ test('a wrong configuration does not start, and everything that is wrong is show
     /"prot"; did you mean "port"\?\n.*"wrokers"; did you mean "workers"\?\ngatehouse.yaml: 2 errors\n$/,
   );
   assert.equal(cli.signals.listenerCount('SIGTERM'), 0);
+});
+
+test('a file that the system refuses is exit code 5 and named, with the reason in words', async () => {
+  mkdirSync(join(cli.folder, 'data'));
+  symlinkSync('identity.key', join(cli.folder, 'data/identity.key'));
+  const document = {
+    gateway: { port: 0, host: '127.0.0.1', logLevel: 'silent' },
+    identity: { enabled: true, firstAdmin: 'off' },
+  };
+  writeFileSync(join(cli.folder, 'gatehouse.json'), JSON.stringify(document));
+  const { code, err } = await cli.run('start');
+  assert.equal(code, 5);
+  assert.equal(err, `${join(cli.folder, 'data/identity.key')} cannot be opened: its links lead to themselves\n`);
 });
 
 test('a port in use is exit code 5 and names the listener', async () => {

@@ -3,6 +3,7 @@
  * SIGHUP reloads the configuration. Everything else happens in main.ts.
  */
 import { messageOf } from '../base/errors.ts';
+import { fileMessage } from '../base/read-failure.ts';
 import { LISTENS } from '../control/log-words.ts';
 import type { GatewayAddress, RunningGateway } from '../main.ts';
 import { WORKER_ENTRY } from '../worker-entry.ts';
@@ -69,7 +70,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       forgetNpm();
       ending.forget();
       forget(later);
-      context.err(`${messageOf(error)}\n`);
+      context.err(`${fileMessage(error)}\n`);
       if (error instanceof ConfigurationError) {
         context.err(
           `${file}: ${counted(error.problems.filter(({ severity }) => severity === 'error').length, 'error')}\n`,
