@@ -96,7 +96,7 @@ test('the next steps of init --ts work as typed in a folder without the package'
   assert.equal(code, 0);
   const steps = nextSteps(out);
   assert.deepEqual(steps.slice(0, 2), [
-    'npm install --prefix empty --save-dev gatehouse',
+    'npm install --prefix empty --save-dev gatehouse @types/node',
     'gatehouse check empty/gatehouse.ts',
   ]);
   const bin = join(cli.folder, 'bin');

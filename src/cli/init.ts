@@ -88,7 +88,10 @@ function shown(cwd: string, file: string): string {
 /** `typed`: the folder of a configuration whose types come from the package. */
 function nextSteps(file: string, { cwd, env }: CommandContext, typed: string | null): string {
   const command = commandName(env);
-  const install = typed === null ? '' : installStep(cwd, typed, 'types for your editor; check and dev need it not');
+  const install =
+    typed === null
+      ? ''
+      : installStep(cwd, typed, 'gatehouse @types/node', 'types for your editor; check and dev need it not');
   return `next
 ${install}  ${command} check ${typedPath(file)}     says what is wrong with it
   ${command} dev ${typedPath(file)}       runs it, and again when it changes
@@ -97,13 +100,13 @@ ${install}  ${command} check ${typedPath(file)}     says what is wrong with it
 }
 
 /** Empty where the package is found from the folder. */
-function installStep(cwd: string, folder: string, why: string): string {
+function installStep(cwd: string, folder: string, packages: string, why: string): string {
   try {
     createRequire(join(folder, 'index.js')).resolve('gatehouse/package.json');
     return '';
   } catch {
     const place = relative(cwd, folder);
-    return `  npm install${place === '' ? '' : ` --prefix ${typedPath(place)}`} --save-dev gatehouse     ${why}\n`;
+    return `  npm install${place === '' ? '' : ` --prefix ${typedPath(place)}`} --save-dev ${packages}     ${why}\n`;
   }
 }
 
@@ -150,7 +153,7 @@ async function initPolicy(folder: string, name: string, { cwd, out, err }: Comma
   ${shown(cwd, policy)}   a policy, to be changed
   ${shown(cwd, test)}   its test
 next
-${installStep(cwd, folder, 'what its test runs it with')}${typeStep(cwd, folder)}  node --test ${typedPath(shown(cwd, test))}
+${installStep(cwd, folder, 'gatehouse', 'what its test runs it with')}${typeStep(cwd, folder)}  node --test ${typedPath(shown(cwd, test))}
 and in a route: use: ./policies/${name}.ts
 `);
   return EXIT.ok;
