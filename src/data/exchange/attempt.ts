@@ -197,7 +197,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
       const nowMs = this.nowMs();
       this.#clientMs = this.#clientMsAt(nowMs);
       this.#state = WAITING;
-      this.#setDeadline(this.#firstByteTimeoutMs);
+      this.#setDeadline(this.#firstByteTimeoutMs, nowMs);
     }
     this.#stream!.sendEnd(trailers);
   }
@@ -352,9 +352,9 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#setDeadline(0);
   }
 
-  #setDeadline(ms: number): void {
+  #setDeadline(ms: number, nowMs = -1): void {
     if (this.#stream === null) return;
-    if (ms > 0) this.#wheel.set(this.#stream.deadline, ms, this.nowMs());
+    if (ms > 0) this.#wheel.set(this.#stream.deadline, ms, nowMs >= 0 ? nowMs : this.nowMs());
     else this.#wheel.clear(this.#stream.deadline);
   }
 }

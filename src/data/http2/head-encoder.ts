@@ -12,6 +12,7 @@ import { fieldPasses } from '../parser/head-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import type { HpackEncoder } from './hpack/encoder.ts';
 import { changingName, encodeLiterals } from './hpack/encoder.ts';
+import { KeptPieces } from './kept-pieces.ts';
 
 const MARKS = 4;
 const COLON = 0x3a;
@@ -32,6 +33,8 @@ export class HeadEncoder implements HeadWriter {
   #length = 0;
   /** The name of the field that is being written, when only its value stands in the line. */
   #changing: ShortBytes | null = null;
+  /** Made for the first head that more than one message has. */
+  #kept: KeptPieces | null = null;
 
   constructor(encoder: HpackEncoder) {
     this.#encoder = encoder;
@@ -64,9 +67,32 @@ export class HeadEncoder implements HeadWriter {
     if (start.value !== '') this.text(start.value);
   }
 
-  /** A name that `FieldStart` does not take. */
-  beginPseudo(name: string): void {
-    this.#begin(name);
+  /** The pseudo-fields of a request; `protocol`: of an extended CONNECT (RFC 8441 §4), else empty. */
+  url(
+    method: string,
+    protocol: string,
+    isSecure: boolean,
+    authority: string,
+    basePath: string,
+    path: string,
+    query: string | null,
+  ): void {
+    this.#kept ??= new KeptPieces(this.#encoder);
+    const isPlain = protocol === '';
+    if (isPlain && this.#kept.writeUrl(method, authority, basePath, path, query)) return;
+    if (!this.#encoder.method(method)) this.field(':method', method);
+    if (!isPlain) this.field(':protocol', protocol);
+    this.#encoder.scheme(isSecure);
+    this.field(':authority', authority);
+    this.#begin(':path');
+    this.text(basePath);
+    this.text(path);
+    if (query !== null) {
+      this.text('?');
+      this.text(query);
+    }
+    this.end();
+    if (isPlain) this.#kept.keepUrl(method, authority, basePath, path, query);
   }
 
   #begin(name: string): void {
@@ -121,6 +147,22 @@ export class HeadEncoder implements HeadWriter {
   }
 
   copyFields(head: Head, drop: DropMask, nominated: readonly string[] | null, removed: readonly string[] | null): void {
+    if (head.shared === 0 || nominated !== null || removed !== null || this.omitted !== null) {
+      this.#copyFields(head, drop, nominated, removed);
+      return;
+    }
+    this.#kept ??= new KeptPieces(this.#encoder);
+    if (this.#kept.writeHead(head.shared, drop)) return;
+    this.#copyFields(head, drop, null, null);
+    this.#kept.keepHead(head.shared, drop);
+  }
+
+  #copyFields(
+    head: Head,
+    drop: DropMask,
+    nominated: readonly string[] | null,
+    removed: readonly string[] | null,
+  ): void {
     const { bytes, marks, count, origins } = head;
     for (let i = 0; i < count; i++) {
       if (!fieldPasses(head, i, drop, nominated, removed)) continue;

@@ -68,22 +68,17 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     const out = this.#connection.headEncoder;
     const { encoder } = this.#connection;
     encoder.begin();
-    if (!encoder.method(this.#method)) out.field(':method', this.#method);
-    if (this.#asksForTunnel) {
-      // RFC 8441 §4, §5: there is no key to reply to.
-      out.field(':protocol', upgrade.toLowerCase());
-      out.omitted = 'sec-websocket-key';
-    }
-    encoder.scheme(this.#connection.isSecure);
-    out.field(':authority', authority);
-    out.beginPseudo(':path');
-    out.text(basePath);
-    out.text(path);
-    if (query !== null) {
-      out.text('?');
-      out.text(query);
-    }
-    out.end();
+    out.url(
+      this.#method,
+      this.#asksForTunnel ? upgrade.toLowerCase() : '',
+      this.#connection.isSecure,
+      authority,
+      basePath,
+      path,
+      query,
+    );
+    // RFC 8441 §4, §5: there is no key to reply to.
+    if (this.#asksForTunnel) out.omitted = 'sec-websocket-key';
     return out;
   }
 

@@ -28,6 +28,8 @@ export interface HeadLimits {
   readonly maxFields: number;
 }
 
+let shares = 0;
+
 /** A parsed head: offsets into `bytes`, which must stay as it is while the head is in use. */
 export class Head {
   bytes: Buffer = EMPTY;
@@ -60,6 +62,8 @@ export class Head {
   problem: FaultKind = FAULTS.malformedRequest;
   detail = '';
 
+  /** A number that no other head of this thread has, of one that many messages share; 0: of one that is read anew. */
+  shared = 0;
   /** Values that were asked for, of a head that many messages share; null: of one that is read anew. */
   #values: (string | undefined)[] | null = null;
   /** What was read last, by words. */
@@ -104,6 +108,7 @@ export class Head {
 
   /** It stays as it is from now on and stands for many messages: a string of it is made once. */
   share(): this {
+    this.shared = ++shares;
     this.#values = new Array<string | undefined>(this.count).fill(undefined);
     return this;
   }

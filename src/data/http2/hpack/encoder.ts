@@ -111,9 +111,16 @@ export class HpackEncoder {
   /** Sizes to announce at the beginning of the next block (§4.2), or -1. */
   #lowestSize = -1;
   #newSize = -1;
+  /** How often it wrote what may be a secret, or what it would write in another way the next time. */
+  unrepeatable = 0;
 
   constructor(tableBytes = TABLE_BYTES) {
     this.#table = new DynamicTable(tableBytes);
+  }
+
+  /** As long as it stays the same, what was written means the same. */
+  get changes(): number {
+    return this.#table.changes;
   }
 
   /** SETTINGS_HEADER_TABLE_SIZE of the other side; we use at most the initial one of it. */
@@ -235,6 +242,7 @@ export class HpackEncoder {
     }
     const rule = ruleFor(line, start, nameLength);
     if (rule !== 0 || length > LONGEST_INDEXED) {
+      if (rule === SECRET) this.unrepeatable++;
       this.#literal(line, start, nameLength, valueLength, rule === SECRET ? NEVER_INDEXED : WITHOUT_INDEXING);
       return;
     }
@@ -242,6 +250,7 @@ export class HpackEncoder {
     if (this.#seen[place] !== hash) {
       if (this.#seen === NONE_SEEN) this.#seen = new Int32Array(SEEN);
       this.#seen[place] = hash;
+      this.unrepeatable++;
       this.#literal(line, start, nameLength, valueLength, WITHOUT_INDEXING);
       return;
     }
