@@ -77,6 +77,9 @@ const NEEDS: readonly Need[] = [
     why: 'JSON of messages by another hand',
     find: () => hasModule('google.protobuf'),
   },
+  { program: 'zsh', package: 'zsh', why: 'completion in it', find: () => onPath('zsh') },
+  { program: 'fish', package: 'fish', why: 'completion in it', find: () => onPath('fish') },
+  { program: 'script', package: 'bsdutils', why: 'a terminal for completion', find: () => onPath('script') },
   { program: 'systemd-analyze', package: 'systemd', why: 'the unit', find: () => onPath('systemd-analyze') },
   { program: 'chromium', package: 'chromium', why: 'the console in a browser', find: () => onPath('chromium') },
 ];

@@ -14,9 +14,6 @@ mkdirSync(join(folder, 'my dir'));
 mkdirSync(join(folder, 'completion'));
 for (const name of ["it's.yaml", 'plain.yaml', 'my dir/gate house.yaml']) writeFileSync(join(folder, name), '');
 
-const isThere = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
-const hasScript = process.platform === 'linux' && isThere('script');
-
 /** Typed in, with a tab at the end; and what the command gets then. */
 const TYPED: readonly (readonly [name: string, typed: string, args: readonly string[]])[] = [
   ['a command', 'gatehouse compl', ['completion']],
@@ -68,7 +65,8 @@ async function type(shell: keyof typeof SHELLS): Promise<{ readonly got: readonl
 
 for (const shell of Object.keys(SHELLS) as (keyof typeof SHELLS)[]) {
   test(`a tab completes commands, options and files in ${shell}`, {
-    skip: !(hasScript && isThere(shell)),
+    // Elsewhere `script` takes other options.
+    skip: process.platform !== 'linux',
     timeout: 60_000,
   }, async () => {
     const { got, screen } = await type(shell);
@@ -81,7 +79,7 @@ for (const shell of Object.keys(SHELLS) as (keyof typeof SHELLS)[]) {
   });
 }
 
-test('a tab completes commands, options and files in fish', { skip: !isThere('fish') }, async () => {
+test('a tab completes commands, options and files in fish', async () => {
   const file = join(folder, '.fish');
   writeFileSync(file, (await cli.run('completion', 'fish')).out);
   for (const [name, typed, args] of TYPED) {
