@@ -78,7 +78,13 @@ export class TierFill {
   }
 
   /** One of all gateways fetches; the others look every now and then whether it has written. */
-  #agree(stale: TierObject | null, untilMs: number, pauseMs: number, done: (object: TierObject | null) => void): void {
+  #agree(
+    stale: TierObject | null,
+    untilMs: number,
+    pauseMs: number,
+    done: (object: TierObject | null) => void,
+    hasWaited = false,
+  ): void {
     const ticket = this.#ticket!;
     const { counts } = this.#route;
     const lock = this.#tier.lockOf(this.#firstKey, ticket, this.#parts(ticket.version.vary ?? []));
@@ -90,7 +96,7 @@ export class TierFill {
       const isAsked = this.#look((object) => {
         if (this.#isOfUse(object)) end('waited', object);
         else if (this.#ticket === null) end('failed', object);
-        else this.#agree(object, untilMs, Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS), done);
+        else this.#agree(object, untilMs, Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS), done, true);
       });
       if (!isAsked) end('failed', stale);
     };
@@ -104,13 +110,32 @@ export class TierFill {
         lock.hold();
       }
       if (this.#isOver) return;
-      if (answer === 'taken') end('taken', stale);
+      if (answer === 'taken' && hasWaited) this.#lookOnceMore(lock, stale, end);
+      else if (answer === 'taken') end('taken', stale);
       else if (answer === 'passes') end('passed', stale);
       else if (answer === null) end('failed', stale);
       else if (this.#now() >= untilMs) end('late', stale);
       else this.#pause = systemTimers.after(pauseMs, lookAgain);
     });
     if (!isAsked) end('failed', stale);
+  }
+
+  /** Whoever held the lock may have written, and ended it, since this one has looked. */
+  #lookOnceMore(
+    lock: FillLock,
+    stale: TierObject | null,
+    end: (result: TierLockResult, object: TierObject | null) => void,
+  ): void {
+    const isAsked = this.#look((object) => {
+      if (!this.#isOfUse(object)) {
+        end('taken', object);
+        return;
+      }
+      this.#lock = null;
+      lock.end(0);
+      end('waited', object);
+    });
+    if (!isAsked) end('taken', stale);
   }
 
   #now(): number {
