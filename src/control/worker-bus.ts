@@ -41,6 +41,7 @@ export class WorkerBus implements ControlBus {
     return Object.fromEntries(this.#published);
   }
 
+  /** What a worker tells or asks; `sendBack` reaches that worker. Other messages are none of this. */
   take(message: FromWorker, sendBack: SendTo): void {
     if (message.kind === 'tell')
       for (const listener of this.#listeners.get(message.topic) ?? []) listener(message.data);

@@ -1,9 +1,8 @@
 /**
  * The worker threads, seen from the main thread: starts them, replaces one that dies (at once, then with back-off) and
  * drains them at the end. How they get a configuration is in publishing.ts, the line between control and data in
- * worker-bus.ts. Connections of a dead
- * worker are lost with it; the others do not notice, since each has its own listening sockets. Where there is only one,
- * a spare stands by that has everything but the sockets.
+ * worker-bus.ts. Connections of a dead worker are lost with it; the others do not notice, since each has its own
+ * listening sockets. Where there is only one, a spare stands by that has everything but the sockets.
  *
  * Each thread has a bank of its own in shared memory; banks are more than workers, so that a successor can begin while
  * the one that it replaces still finishes what it has.

@@ -5,7 +5,7 @@
  * up to it; marks are no events. The server knows no repeated keys. Loaded only when it is configured.
  */
 import { randomUUID } from 'node:crypto';
-import { setImmediate as turn } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { AsyncMessage, Channel, Connection } from 'rabbitmq-client';
 import { messageOf } from '../../../base/errors.ts';
 import { pause } from '../../../base/system-timers.ts';
@@ -118,6 +118,8 @@ export class RabbitEngine implements EventEngine {
         channel.on('close', () => this.#closed(connection, channel));
         channel.on('basic.return', ({ messageId }) => void this.#returned.add(messageId!));
         this.#publisher = channel;
+        // What was on its way on the former channel has failed.
+        this.#returned.clear();
         this.#problem = null;
         return;
       } catch (error) {
@@ -181,7 +183,7 @@ export class RabbitEngine implements EventEngine {
       const envelope = { routingKey: queueName(stream), durable: true, contentType: 'application/octet-stream' };
       await channel.basicPublish({ ...envelope, headers, messageId, mandatory: true }, body);
       // The client tells of it a turn late.
-      await turn();
+      await nextTurn();
       if (this.#returned.delete(messageId)) throw new Missing();
     } catch (error) {
       if (error instanceof Missing) {

@@ -77,7 +77,10 @@ export class TierFill {
     return freshUntilMs + staleWhileRevalidateS * 1_000 > this.#route.cache.clock.wallMs();
   }
 
-  /** One of all gateways fetches; the others look every now and then whether it has written. */
+  /**
+   * One of all gateways fetches; the others look every now and then whether it has written. `hasWaited`: another one
+   * held the lock the time before.
+   */
   #agree(
     stale: TierObject | null,
     untilMs: number,
