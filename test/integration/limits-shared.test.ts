@@ -139,8 +139,9 @@ test('a Redis that is back, or takes writes again, is found without a request, a
   const redis = await startRedis();
   t.after(() => redis.stop());
   const limited = { rateLimit: { by: 'ip', limits: ['1000/1h'] } };
+  const stores = { redis: redis.url };
   const gateway = await startTestGateway(t, {
-    stores: { redis: redis.url },
+    stores,
     routes: [{ match: { path: '/a' }, respond, auth: 'public', ...limited }],
   });
   const said = (what: string): number => gateway.logged.filter((line) => line.includes(what)).length;
@@ -181,4 +182,14 @@ test('a Redis that is back, or takes writes again, is found without a request, a
   await redis.command('CONFIG', 'SET', 'maxmemory', '0');
   await isShown(1);
   assert.deepEqual([said('cannot be shared'), said('are shared through Redis again')], [2, 2]);
+
+  // Another one is configured while it is away.
+  await redis.kill();
+  await fail();
+  const other = await startRedis();
+  t.after(() => other.stop());
+  stores.redis = other.url;
+  assert.ok((await gateway.reload()).ok);
+  await isShown(1);
+  assert.deepEqual([said('cannot be shared'), said('are shared through Redis again')], [3, 3]);
 });

@@ -120,12 +120,14 @@ export class WorkerLimits {
     this.#redis = null;
     if (redis === undefined || url === undefined) return;
     const line = openRedis(url, (reason) => this.#redisProblem(reason));
-    const limits = new RedisLimits(line, redis, this.limiter);
+    // One that takes the place of another begins with what control has heard of that.
+    const limits = new RedisLimits(line, redis, this.limiter, this.#isToldShared);
     limits.onShared = (isShared) => this.#tellShared(isShared);
     this.#redis = { limits, madeFrom };
   }
 
   #lastProblem: string | null = null;
+  #isToldShared = true;
 
   /** A Redis that is away is a failed connection many times over; control says once what it means. */
   #redisProblem(reason: string): void {
@@ -134,6 +136,7 @@ export class WorkerLimits {
   }
 
   #tellShared(isShared: boolean): void {
+    this.#isToldShared = isShared;
     const state: SharedState = { thread: threadId, isShared, reason: this.#lastProblem };
     this.#lastProblem = null;
     this.#control.tell(SHARED_TOPIC, state);

@@ -68,21 +68,31 @@ export class RedisLimits {
   #latencyMs = 0;
   /** Called when decisions become this machine's own, and when Redis decides again. */
   onShared: (isShared: boolean) => void = () => {};
-  #isShared = true;
+  #isShared: boolean;
   /** Looks for a Redis that is away. */
   #search: Cancel | null = null;
   /** Keys of the question that failed last: in a Cluster, of the node that is to be asked whether it is back. */
-  #suspects: readonly string[] = [];
+  #suspects: readonly string[];
   /** Answered questions by how long they took. */
   readonly timings: number[] = new Array<number>(TIMING_BOUNDS.length + 1).fill(0);
 
-  constructor(line: RedisLine, settings: RedisLimitSettings, limiter: Limiter, random: () => number = Math.random) {
+  /** `isShared` false: decisions are this machine's own, until this line shows otherwise. */
+  constructor(
+    line: RedisLine,
+    settings: RedisLimitSettings,
+    limiter: Limiter,
+    isShared = true,
+    random: () => number = Math.random,
+  ) {
     this.#line = line;
     this.#settings = settings;
     this.#limiter = limiter;
     // Where the fallback refuses, holding decisions back would only refuse more.
     this.#breaker = new RedisBreaker(random, settings.fallback !== 'closed');
     this.#leases = new LeaseBook(settings.leaseMs);
+    this.#suspects = [`${settings.prefix}:{first}`];
+    this.#isShared = isShared;
+    if (!isShared) this.#lookForIt();
   }
 
   /** Decides by the keys that are in the limiter; `tags` makes the callers' tags, if they are needed. */
@@ -188,8 +198,15 @@ export class RedisLimits {
     if (isShared === this.#isShared) return;
     this.#isShared = isShared;
     this.#search?.();
-    this.#search = isShared ? null : every(LOOK_FOR_IT_MS, () => void this.#mayAsk(this.#limiter.table.time.nowMs()));
+    this.#search = null;
+    if (!isShared) this.#lookForIt();
     this.onShared(isShared);
+  }
+
+  #lookForIt(): void {
+    this.#search = every(LOOK_FOR_IT_MS, () => {
+      if (this.#breaker.ask(this.#limiter.table.time.nowMs()) !== 'no') this.#probe();
+    });
   }
 
   #failedOf({ rules, keys }: LimitSet, tags: readonly string[]): void {
