@@ -1,6 +1,7 @@
 /** An authority that fails, limits, lies or is slow costs one order, and never a certificate that would not do. */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { createSecureContext } from 'node:tls';
 import { type AcmeServer, startAcmeServer } from '../../../test/support/acme-server.ts';
 import { Authority } from '../../../test/support/certificates.ts';
 import { suiteScope } from '../../../test/support/scope.ts';
@@ -46,7 +47,7 @@ describe('an order', () => {
     },
   };
 
-  const order = (more: Partial<AuthoritySettings> = {}, name = 'order.example.com') =>
+  const order = (more: Partial<AuthoritySettings> = {}, name = 'order.example.com', giveUp?: AbortSignal) =>
     orderCertificate(
       {
         directory: acme.directory,
@@ -63,13 +64,18 @@ describe('an order', () => {
       name,
       'http-01',
       prover,
+      giveUp,
     );
 
   /** The error of an order during which the authority behaves so. */
-  async function failure(interference: AcmeServer['interference'], more: Partial<AuthoritySettings> = {}) {
+  async function failure(
+    interference: AcmeServer['interference'],
+    more: Partial<AuthoritySettings> = {},
+    giveUp?: AbortSignal,
+  ) {
     acme.interference = interference;
     try {
-      await order(more);
+      await order(more, undefined, giveUp);
     } catch (error) {
       assert.ok(error instanceof OrderError, String(error));
       return error;
@@ -130,6 +136,79 @@ describe('an order', () => {
       path.startsWith('/authZ/') ? () => '{"status":"pending","identifier":{"value":"order.example.com"}}' : undefined,
     );
     assert.match(foreign.message, /unexpected/);
+  });
+
+  test('takes a chain that is whole, without what stands around it', async () => {
+    const stranger = await Authority.create(scope);
+    const { certPem } = await stranger.issue('more', ['order.example.com']);
+    const changed = async (change: (chain: string) => string) => {
+      acme.interference = ({ path }) => (path.startsWith('/certZ/') ? change : undefined);
+      try {
+        return await order();
+      } finally {
+        acme.interference = () => undefined;
+      }
+    };
+    const cut = certPem.slice(0, 200);
+    const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+    for (const more of [cut, broken]) {
+      await assert.rejects(
+        changed((chain) => chain + more),
+        /something that is no certificate/,
+      );
+    }
+    const pem = await changed((chain) => `subject=me\n${chain}\nthanks\n-----BEGIN PRIVATE KEY-----\n`);
+    createSecureContext({ cert: pem, key: pem });
+    assert.doesNotMatch(pem, /subject=|thanks/);
+    assert.equal(pem.match(/PRIVATE KEY/g)?.length, 2);
+  });
+
+  test('goes where the authority sends it only over HTTPS, and with no signed request', async () => {
+    let askedInPlain = 0;
+    const plain = await httpUpstream(scope, (_request, response) => {
+      askedInPlain++;
+      response.writeHead(200, { 'replay-nonce': 'abc' }).end('{}');
+    });
+    const url = `http://127.0.0.1:${plain.port}/x`;
+    const sent = (step: string, location: string, status = 302) =>
+      failure(({ path }) => (path.startsWith(step) ? { status, headers: { location }, body: '' } : undefined));
+    for (const step of ['/dir', '/nonce-plz', '/order-plz'])
+      assert.match((await sent(step, url)).message, /redirects to "http:.*which is no https URL/, step);
+    for (const status of [302, 307, 308]) {
+      const { message } = await sent('/order-plz', `${acme.directory}er`, status);
+      assert.match(message, /redirects a signed request to "https:/, String(status));
+    }
+    for (const lie of [url, 'order-plz', '']) {
+      const named = await failure(({ path }) =>
+        path === '/dir' ? (body) => body.replace(/https:[^"]*order-plz/, lie) : undefined,
+      );
+      assert.match(named.message, lie === '' ? /newOrder/ : /names ".*which is no https URL/);
+    }
+    assert.equal(askedInPlain, 0);
+    const moved = order({ directory: `${acme.directory}ectory` });
+    acme.interference = ({ path }) =>
+      path === '/directory' ? { status: 301, headers: { location: acme.directory }, body: '' } : undefined;
+    assert.ok(parseKept(await moved) !== null, 'a directory may move');
+    acme.interference = () => undefined;
+  });
+
+  test('ends at once when it is given up, and takes its proof away', async () => {
+    for (const step of ['/order-plz', '/chalZ/', '/finalize-order/', '/my-order/']) {
+      const giveUp = new AbortController();
+      const error = await failure(
+        ({ path }) => {
+          if (!path.startsWith(step)) return undefined;
+          setTimeout(() => giveUp.abort(), 50);
+          return 'silence';
+        },
+        {},
+        giveUp.signal,
+      );
+      assert.match(error.message, /given up/, step);
+      const asked = acme.requests.length;
+      await new Promise((resolve) => setTimeout(resolve, 1_500));
+      assert.equal(acme.requests.length, asked, `${step}: nothing is asked any more`);
+    }
   });
 
   test('ends in time where the authority does not answer, or leaves it pending', async () => {

@@ -3,11 +3,12 @@
  * result is compared with the order, since an authority is not trusted; a failure is an `OrderError` with the
  * authority's own words and the time from which it may be asked again.
  */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { createPrivateKey } from 'node:crypto';
 import acme from 'acme-client';
 import { messageOf } from '../../base/errors.ts';
 import { onDemand } from '../../base/on-demand.ts';
-import { certificateNames } from '../config/compile/pem.ts';
+import { certificateNames, certificatesIn } from '../config/compile/pem.ts';
 import type { ChallengeKind } from './options.ts';
 
 /** Why there is no certificate. */
@@ -37,7 +38,8 @@ export interface AuthoritySettings {
 
 /** Puts the proof where the authority looks, and takes it away again. */
 export interface Prover {
-  present(proof: Proof): Promise<void>;
+  /** `signal` ends a wait in it, such as the one for a record to be seen. */
+  present(proof: Proof, signal: AbortSignal): Promise<void>;
   /** Must not reject. */
   remove(proof: Proof): Promise<void>;
 }
@@ -62,15 +64,31 @@ export function makeAccountKey(): Promise<string> {
   return acme.crypto.createPrivateEcdsaKey('P-256').then(String);
 }
 
-/** Key and chain of a certificate for `name`, as one PEM text. Rejects with an `OrderError`. */
-export async function orderCertificate(
+/**
+ * Key and chain of a certificate for `name`, as one PEM text. Rejects with an `OrderError`, at once when `signal` gives
+ * the order up; the proof is taken away again whatever happens.
+ */
+export function orderCertificate(
   settings: AuthoritySettings,
   accountKey: string,
   name: string,
   kind: ChallengeKind,
   prover: Prover,
+  signal?: AbortSignal,
 ): Promise<string> {
-  const told = listenIn(settings);
+  const told = listenIn(settings, signal);
+  return orders.run(told, ordered, settings, accountKey, name, kind, prover, told);
+}
+
+async function ordered(
+  settings: AuthoritySettings,
+  accountKey: string,
+  name: string,
+  kind: ChallengeKind,
+  prover: Prover,
+  told: Heard,
+): Promise<string> {
+  const { inTime } = told;
   try {
     const client = new acme.Client({
       directoryUrl: settings.directory,
@@ -84,22 +102,22 @@ export async function orderCertificate(
             externalAccountBinding: { kid: settings.externalAccount.keyId, hmacKey: settings.externalAccount.hmacKey },
           }),
     });
-    await ensureAccount(client, settings);
-    const order = await client.createOrder({ identifiers: [{ type: 'dns', value: name }] });
-    const authorizations = await client.getAuthorizations(order);
-    for (const authorization of authorizations) await prove(client, authorization, name, kind, prover);
+    await inTime(ensureAccount(client, settings));
+    const order = await inTime(client.createOrder({ identifiers: [{ type: 'dns', value: name }] }));
+    const authorizations = await inTime(client.getAuthorizations(order));
+    for (const authorization of authorizations) await prove(client, authorization, name, kind, prover, told);
     const [key, request] = await acme.crypto.createCsr(
       { commonName: name, altNames: [name] },
       settings.key === 'rsa'
         ? await acme.crypto.createPrivateRsaKey(2048)
         : await acme.crypto.createPrivateEcdsaKey('P-256'),
     );
-    const finished = await client.finalizeOrder(order, request);
-    const chain: unknown = await client.getCertificate(finished);
+    const finished = await inTime(client.finalizeOrder(order, request));
+    const chain: unknown = await inTime(client.getCertificate(finished));
     return checked(name, String(key), chain);
   } catch (error) {
     if (error instanceof OrderError) throw error;
-    if (told.isOver) throw new OrderError('the authority did not finish the order in time');
+    if (told.signal.aborted) throw told.signal.reason;
     if (error instanceof TypeError && told.fault === null)
       throw new OrderError(`the authority sent something unexpected (${error.message})`);
     throw new OrderError(plainMessage(told.fault ?? error), told.retryAfterMs);
@@ -133,6 +151,7 @@ async function prove(
   ordered: string,
   kind: ChallengeKind,
   prover: Prover,
+  { inTime, signal }: Heard,
 ): Promise<void> {
   if (authorization.status === 'valid') return;
   const name = authorization.identifier.value;
@@ -153,9 +172,10 @@ async function prove(
     certificate: kind === 'tls-alpn-01' ? await challengeCertificate(authorization, answer) : null,
   };
   try {
-    await prover.present(proof);
-    await client.completeChallenge(challenge);
-    await client.waitForValidStatus(challenge);
+    // Not left while it works: what takes the proof away again must come after it.
+    await prover.present(proof, signal);
+    await inTime(client.completeChallenge(challenge));
+    await inTime(client.waitForValidStatus(challenge));
   } finally {
     await prover.remove(proof);
   }
@@ -168,20 +188,16 @@ async function challengeCertificate(authorization: acme.Authorization, answer: s
 
 /** An authority that sends what was not asked for would take the name off the air. */
 function checked(name: string, key: string, chain: unknown): string {
-  let leaf: X509Certificate;
-  if (typeof chain !== 'string') throw new OrderError('the authority sent something that is no certificate');
-  try {
-    const [first] = acme.crypto.splitPemChain(chain);
-    leaf = new X509Certificate(first ?? '');
-  } catch {
+  const certificates = certificatesIn(typeof chain === 'string' ? chain : '');
+  const leaf = certificates?.[0];
+  if (certificates === null || leaf === undefined)
     throw new OrderError('the authority sent something that is no certificate');
-  }
   if (!leaf.checkPrivateKey(createPrivateKey(key)))
     throw new OrderError('the authority sent a certificate for another key');
   if (!certificateNames(leaf).includes(name))
     throw new OrderError(`the authority sent a certificate that is not for ${name}`);
   if (Date.parse(leaf.validTo) <= Date.now()) throw new OrderError('the authority sent a certificate that has ended');
-  return `${key.trim()}\n${chain.trim()}\n`;
+  return `${key.trim()}\n${certificates.map(String).join('')}`;
 }
 
 /** Network results of the current order, which the library's errors omit. */
@@ -189,8 +205,10 @@ interface Heard {
   retryAfterMs: number;
   /** Of a request that got no response. */
   fault: unknown;
-  /** The time for the order has passed. */
-  readonly isOver: boolean;
+  /** Aborted, with an `OrderError`, when the time for the order has passed or it is given up. */
+  readonly signal: AbortSignal;
+  /** What `work` gives, unless the order is over before: an `OrderError`. */
+  inTime<T>(work: Promise<T>): Promise<T>;
   stop(): void;
 }
 
@@ -199,14 +217,15 @@ interface HeardResponse {
   readonly headers: Readonly<Record<string, unknown>>;
 }
 
-let heard: Heard | undefined;
+/** The library has one HTTP client for the whole process, and what is left of an order that was given up polls on. */
+const orders = new AsyncLocalStorage<Heard>();
 let isListening = false;
 
 /**
- * The library has one HTTP client for the whole process, so one order runs at a time (manager.ts). Its own retries are
- * off: it would sleep for as long as the authority says.
+ * One order runs at a time (manager.ts), since the limits of the library's HTTP client are set here. Its own retries
+ * are off: it would sleep for as long as the authority says.
  */
-function listenIn(settings: AuthoritySettings): Heard {
+function listenIn(settings: AuthoritySettings, givenUp?: AbortSignal): Heard {
   const { defaults, interceptors } = acme.axios;
   Object.assign((defaults as unknown as { acmeSettings: object }).acmeSettings, { retryMaxAttempts: 0 });
   const agent = new onDemand.https.Agent({ keepAlive: false, ...(settings.ca === null ? {} : { ca: settings.ca }) });
@@ -214,12 +233,19 @@ function listenIn(settings: AuthoritySettings): Heard {
     timeout: settings.responseTimeoutMs,
     maxContentLength: MAX_ANSWER_BYTES,
     httpsAgent: agent,
+    beforeRedirect: checkRedirect,
   });
   if (!isListening) {
     isListening = true;
+    interceptors.request.use((request) => {
+      refusePlain(request.url ?? '', 'names');
+      // Of an order that is over: waits for ever, and is collected.
+      return orders.getStore()?.signal.aborted === false ? request : new Promise<never>(() => {});
+    });
     // The library makes every response an error first and sorts them out later.
     interceptors.response.use(null, (error: { readonly response?: HeardResponse }) => {
       const { response } = error;
+      const heard = orders.getStore();
       if (heard !== undefined && response === undefined) heard.fault = error;
       if (heard !== undefined && response !== undefined && response.status >= 400)
         heard.retryAfterMs = retryAfter(String(response.headers['retry-after'] ?? ''));
@@ -229,26 +255,47 @@ function listenIn(settings: AuthoritySettings): Heard {
     const { handlers } = interceptors.response as unknown as { readonly handlers?: unknown[] };
     if (handlers !== undefined) handlers.unshift(handlers.pop());
   }
-  // The library's time limit is one between bytes; this one ends a response that trickles.
-  let isOver = false;
-  const end = setTimeout(() => {
-    isOver = true;
+  // The library's time limit is one between bytes; this one ends a response that trickles, and its polling.
+  const over = new AbortController();
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  ended.catch(() => {});
+  const end = (reason: string): void => {
+    const error = new OrderError(reason);
+    over.abort(error);
+    reject(error);
     agent.destroy();
-  }, settings.orderTimeoutMs).unref();
+  };
+  const late = setTimeout(end, settings.orderTimeoutMs, 'the authority did not finish the order in time').unref();
+  const giveUp = (): void => end('the order was given up');
+  if (givenUp?.aborted === true) giveUp();
+  givenUp?.addEventListener('abort', giveUp);
   const own: Heard = {
     retryAfterMs: 0,
     fault: null,
-    get isOver() {
-      return isOver;
-    },
+    signal: over.signal,
+    inTime: (work) => Promise.race([work, ended]),
     stop: () => {
-      heard = undefined;
-      clearTimeout(end);
+      over.abort();
+      clearTimeout(late);
+      givenUp?.removeEventListener('abort', giveUp);
       agent.destroy();
     },
   };
-  heard = own;
   return own;
+}
+
+/** RFC 8555 §6.1: everything goes over HTTPS, whatever the directory or a redirect says. */
+function refusePlain(url: string, how: 'names' | 'redirects to'): void {
+  const { protocol } = URL.parse(url) ?? {};
+  if (protocol !== 'https:')
+    throw new OrderError(`the authority ${how} ${JSON.stringify(url).slice(0, 200)}, which is no https URL`);
+}
+
+/** A signature holds for one URL (RFC 8555 §6.4), so only what is not signed, such as the directory, may move. */
+function checkRedirect({ href }: { href?: string }, _: unknown, from: { readonly method?: string }): void {
+  refusePlain(href ?? '', 'redirects to');
+  if (from.method === 'POST')
+    throw new OrderError(`the authority redirects a signed request to ${JSON.stringify(href).slice(0, 200)}`);
 }
 
 /** RFC 9110 §10.2.3: seconds or a date. An authority that says more than a week is not believed. */

@@ -4,6 +4,7 @@
  */
 import { createPrivateKey } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
@@ -20,7 +21,7 @@ import { ChallengeProver, SHARED_POLL_MS } from './prover.ts';
 import { type CertificateStorage, FolderStorage } from './storage.ts';
 import { SqlStorage } from './storage-sql.ts';
 
-export type CertificatesHost = Pick<OperatorHost, 'log' | 'bus' | 'configuration' | 'serveBuiltin'>;
+export type CertificatesHost = Pick<OperatorHost, 'log' | 'bus' | 'configuration' | 'serveBuiltin' | 'compiled'>;
 
 /** Between two looks for certificates that another gateway got. */
 const CERTIFICATE_POLL_MS = 30_000;
@@ -33,13 +34,15 @@ const ORDER_TIMEOUT_MS = 10 * 60_000;
 export class CertificatesFeature {
   readonly #host: CertificatesHost;
   #plan: AcmePlan;
+  #compiled: Compiled | undefined;
   #storage: CertificateStorage | undefined;
   #prover: ChallengeProver | undefined;
   #manager: CertificateManager | undefined;
   #opening: Promise<void> | undefined;
+  readonly #orders = { issued: 0, failed: 0 };
   #looking: NodeJS.Timeout | undefined;
   #settings: AuthoritySettings | undefined;
-  #isStopped = false;
+  readonly #stopping = new AbortController();
 
   constructor(host: CertificatesHost, plan: AcmePlan) {
     this.#host = host;
@@ -48,41 +51,34 @@ export class CertificatesFeature {
 
   /** Nothing waits for a storage that is away: workers have the copies in the data folder. */
   async start(compiled: Compiled): Promise<void> {
+    this.#compiled = compiled;
     await this.#host.serveBuiltin(
       ACME_SERVICE,
       (request) => this.#prover?.fetch(request) ?? new Response('not ready yet\n', { status: 503 }),
     );
-    await this.#open(compiled).catch((error: unknown) => this.#later(compiled, error));
+    await this.#open().catch((error: unknown) => {
+      this.#opening = this.#openLater(error);
+    });
   }
 
+  /** Without a listener that says `auto` nothing is ordered, renewed or said to end any more. */
   applied(compiled: Compiled): void {
+    const before = this.#place();
     const { acme } = compiled.plan.sections;
-    if (acme === null) return;
-    this.#plan = acme;
-    this.#settings = settingsOf(acme, compiled);
-    this.#manager?.run(wishesOf(acme));
-  }
-
-  /** Keys that hold from the next start on. */
-  restartKeys({ plan: { sections } }: Compiled): string[] {
-    const next = sections.acme;
-    if (next === null) return [];
-    const changed: string[] = [];
-    if (next.directory !== this.#plan.directory) changed.push('acme.server');
-    if ((next.storeUrl === null) !== (this.#plan.storeUrl === null)) changed.push('acme.store');
-    if (JSON.stringify(next.dns) !== JSON.stringify(this.#plan.dns)) changed.push('acme.dns');
-    return changed;
+    this.#plan = acme ?? { ...this.#plan, names: [] };
+    this.#compiled = compiled;
+    this.#settings = settingsOf(this.#plan, compiled);
+    if (acme === null || this.#place() === before) this.#run();
+    else this.#reopen();
   }
 
   metrics(): readonly ExtraMetric[] {
-    const manager = this.#manager;
-    if (manager === undefined) return [];
     return [
       {
         name: 'gatehouse_acme_orders_total',
         type: 'counter',
         help: 'Orders of certificates, by what became of them',
-        samples: Object.entries(manager.orders).map(([result, value]) => ({ labels: { result }, value })),
+        samples: Object.entries(this.#orders).map(([result, value]) => ({ labels: { result }, value })),
       },
     ];
   }
@@ -96,18 +92,74 @@ export class CertificatesFeature {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    clearInterval(this.#looking);
-    await this.#opening;
+    this.#stopping.abort();
     await this.#manager?.close();
-    await this.#storage?.close();
+    await this.#opening;
+    await this.#close();
   }
 
-  async #open(compiled: Compiled): Promise<void> {
+  /** Where certificates come from, are kept and are proved: what another one needs opened anew. */
+  #place(): string {
+    const { directory, storeUrl, masterKey, dns, challenges } = this.#plan;
+    const secrets = this.#compiled?.secrets ?? {};
+    return JSON.stringify([directory, secrets[storeUrl ?? ''], secrets[masterKey ?? ''], dns, challenges]);
+  }
+
+  /** Another authority, storage or way to prove by DNS, without a restart. */
+  #reopen(): void {
+    const before = this.#opening;
+    const closed = this.#manager?.close();
+    this.#opening = (async () => {
+      await before;
+      await closed;
+      await this.#close();
+      if (this.#stopping.signal.aborted) return;
+      try {
+        await this.#open();
+        this.#run();
+      } catch (error) {
+        await this.#openLater(error);
+      }
+    })();
+  }
+
+  #run(): void {
+    if (!this.#stopping.signal.aborted) this.#manager?.run(wishesOf(this.#plan));
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#looking);
+    await this.#manager?.close();
+    this.#manager = undefined;
+    await this.#storage?.close();
+    this.#storage = undefined;
+  }
+
+  /** Tries again until it is open or the gateway stops. */
+  async #openLater(reason: unknown): Promise<void> {
+    const { log } = this.#host;
+    const { signal } = this.#stopping;
+    log.error('the storage of certificates cannot be opened', { problem: messageOf(reason) });
+    for (;;) {
+      await delay(OPEN_AGAIN_AFTER_MS, undefined, { signal, ref: false }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await this.#close();
+        await this.#open();
+        return this.#run();
+      } catch (error) {
+        log.error('the storage of certificates still cannot be opened', { problem: messageOf(error) });
+      }
+    }
+  }
+
+  async #open(): Promise<void> {
     const plan = this.#plan;
+    const compiled = this.#compiled!;
     const { log, bus, configuration } = this.#host;
     const { dataDir, baseDir } = compiled.plan;
-    this.#settings = settingsOf(plan, compiled);
+    const settings = settingsOf(plan, compiled);
+    this.#settings = settings;
     const folder = certificateFolder(dataDir, plan.directory);
     const storage = await openStorage(plan, compiled, folder, log);
     this.#storage = storage;
@@ -121,10 +173,11 @@ export class CertificatesFeature {
         clock: systemClock,
         timers: systemTimers,
         random: Math.random,
+        orders: this.#orders,
         pollMs: CERTIFICATE_POLL_MS,
-        order: async (name, kind) => {
+        order: async (name, kind, signal) => {
           const accountKey = await accountKeyOf(storage, log);
-          return orderCertificate(this.#settings!, accountKey, name, kind, prover);
+          return orderCertificate(this.#settings!, accountKey, name, kind, prover, signal);
         },
         changed: async () => {
           const { ok, problems } = await configuration.rebuild();
@@ -138,24 +191,6 @@ export class CertificatesFeature {
     if (storage.isShared && plan.challenges.includes('tls-alpn-01')) {
       this.#looking = setInterval(() => void prover.look().catch(() => {}), SHARED_POLL_MS).unref();
     }
-  }
-
-  #later(compiled: Compiled, error: unknown): void {
-    this.#host.log.error('the storage of certificates cannot be opened', { problem: messageOf(error) });
-    this.#opening = (async () => {
-      while (!this.#isStopped) {
-        await new Promise((resolve) => systemTimers.after(OPEN_AGAIN_AFTER_MS, () => resolve(null)));
-        try {
-          await this.#storage?.close();
-          if (this.#isStopped) return;
-          await this.#open(compiled);
-          this.#manager?.run(wishesOf(this.#plan));
-          return;
-        } catch (problem) {
-          this.#host.log.error('the storage of certificates still cannot be opened', { problem: messageOf(problem) });
-        }
-      }
-    })();
   }
 }
 

@@ -1,6 +1,7 @@
 /** A certificate as it is kept: one PEM text with key and chain, so that the two can never come apart. */
-import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { certificatesIn } from '../config/compile/pem.ts';
 
 export interface KeptCertificate {
   /** PEM text: key, leaf and chain. */
@@ -12,8 +13,8 @@ export interface KeptCertificate {
 /** Null for what is no certificate with its key: it is ordered anew. */
 export function parseKept(pem: string): KeptCertificate | null {
   try {
-    const leaf = new X509Certificate(pem.slice(pem.indexOf('-----BEGIN CERTIFICATE-----')));
-    if (!leaf.checkPrivateKey(createPrivateKey(pem))) return null;
+    const leaf = certificatesIn(pem)?.[0];
+    if (leaf === undefined || !leaf.checkPrivateKey(createPrivateKey(pem))) return null;
     return { pem, notBeforeMs: Date.parse(leaf.validFrom), notAfterMs: Date.parse(leaf.validTo) };
   } catch {
     return null;

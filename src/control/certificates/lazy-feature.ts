@@ -30,16 +30,15 @@ export function lazyCertificates(host: CertificatesHost): Feature {
     applied(compiled) {
       named = compiled.plan.certificates;
       if (feature !== undefined) feature.applied(compiled);
-      else if (compiled.plan.sections.acme !== null) {
+      else if (beginning === undefined && compiled.plan.sections.acme !== null) {
         // Turned on by a reload; not waited for, because publishing waits for this call.
         beginning = begin(compiled)
-          .then(() => feature?.applied(compiled))
+          .then(() => feature?.applied(host.compiled))
           .catch((error: unknown) =>
             host.log.error('certificates could not be looked after', { problem: messageOf(error) }),
           );
       }
     },
-    restartKeys: (next) => feature?.restartKeys(next) ?? [],
     metrics() {
       const ends = [...named, ...(feature?.ends() ?? [])];
       return [...(ends.length === 0 ? [] : [endsMetric(ends)]), ...(feature?.metrics() ?? [])];

@@ -36,6 +36,7 @@ async function scene(test: Scope, more: Partial<ManagerOptions> = {}) {
     clock,
     timers,
     random: () => 0.5,
+    orders: { issued: 0, failed: 0 },
     order: async (name, kind) => {
       orders.push(`${name} ${kind}`);
       return pem;
@@ -173,6 +174,97 @@ describe('the manager of certificates', () => {
       await write(key, value);
     };
     assert.equal(await ordersOfAMinute(at), 1);
+  });
+
+  test('an order for a name that is no longer wanted is given up, and nothing is said of the name', async (t) => {
+    const gone = Promise.withResolvers<void>();
+    const { make, settle, options, timers } = await scene(t, {
+      order: (_name, _kind, signal) => {
+        gone.resolve();
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new OrderError('given up'))));
+      },
+    });
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await gone.promise;
+    manager.run({ ...WISHES, names: [] });
+    await settle();
+    assert.ok(timers.pending > 0);
+    assert.deepEqual(manager.report(), []);
+    assert.deepEqual(options.orders, { issued: 0, failed: 0 });
+    assert.equal(await options.storage.read('trouble/a.example'), null);
+    await manager.close();
+  });
+
+  test('what an authority issued for a name that left meanwhile is not watched', async (t) => {
+    const asked = Promise.withResolvers<void>();
+    const answer = Promise.withResolvers<string>();
+    const { make, kept, settle } = await scene(t, {
+      order: () => {
+        asked.resolve();
+        return answer.promise;
+      },
+    });
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await asked.promise;
+    manager.run({ ...WISHES, names: [] });
+    answer.resolve(kept.pem);
+    await settle();
+    assert.deepEqual(manager.report(), []);
+    assert.deepEqual(manager.ends(), []);
+    await manager.close();
+  });
+
+  test('a name that leaves while its turn comes costs no round', async (t) => {
+    const { make, orders, settle, options } = await scene(t);
+    const names = ['a.example', 'b.example'];
+    const { storage } = options;
+    storage.lock = async (key) => {
+      if (key === 'order/a.example') manager.run({ ...WISHES, names: ['b.example'] });
+      return true;
+    };
+    const manager = make();
+    await manager.open();
+    manager.run({ ...WISHES, names });
+    await settle();
+    assert.deepEqual(orders, ['b.example http-01']);
+    await manager.close();
+  });
+
+  test('another share of the lifetime holds for what is kept already', async (t) => {
+    const { make, settle, options, kept, clock, timers } = await scene(t);
+    await options.storage.write('certificate/a.example', kept.pem);
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    const [before] = manager.report();
+    manager.run({ ...WISHES, renewAtRatio: 0.5 });
+    await until(() => manager.report()[0]?.renewAt !== before!.renewAt, 'another time');
+    const half = kept.notAfterMs - (kept.notAfterMs - kept.notBeforeMs) / 2;
+    assert.equal(Date.parse(manager.report()[0]!.renewAt!), half);
+    assert.ok(clock.wallMs() < half && timers.pending > 0);
+    await manager.close();
+  });
+
+  test('a stop does not wait for an authority, and counts no failure', async (t) => {
+    const asked = Promise.withResolvers<void>();
+    const { make, options } = await scene(t, {
+      order: (_name, _kind, signal) => {
+        asked.resolve();
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new OrderError('given up'))));
+      },
+    });
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await asked.promise;
+    await manager.close();
+    assert.equal(options.orders.failed, 0);
+    assert.equal(await options.storage.read('trouble/a.example'), null);
   });
 
   test('broken notes about failures, and those of a clock that was wrong, hold nothing up', async (t) => {

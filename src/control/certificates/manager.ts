@@ -23,10 +23,12 @@ export interface ManagerOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly timers: Timers;
+  /** Counted up. */
+  readonly orders: { issued: number; failed: number };
   /** [0, 1) */
   readonly random: () => number;
-  /** Rejects with an `OrderError`. */
-  readonly order: (name: string, kind: ChallengeKind) => Promise<string>;
+  /** Rejects with an `OrderError`, soon when `signal` is aborted. */
+  readonly order: (name: string, kind: ChallengeKind, signal: AbortSignal) => Promise<string>;
   /** Certificates in the folder changed. */
   readonly changed: () => Promise<void>;
   /** Between two looks at a shared storage. */
@@ -61,6 +63,8 @@ interface Trouble {
 interface State extends Trouble {
   kept: KeptCertificate | null;
   renewAtMs: number;
+  /** What `renewAtMs` was worked out with. */
+  renewAtRatio: number;
 }
 
 const FIRST_BACKOFF_MS = 60_000;
@@ -95,10 +99,10 @@ function parseTrouble(text: string | null, nowMs: number): Trouble {
 export class CertificateManager {
   readonly #options: ManagerOptions;
   readonly #states = new Map<string, State>();
-  readonly orders = { issued: 0, failed: 0 };
   #wishes: Wishes;
   #cancel: Cancel = () => {};
   #running: Promise<void> = Promise.resolve();
+  #ordering: { readonly name: string; readonly abort: AbortController } | undefined;
   #isClosed = false;
 
   constructor(options: ManagerOptions, wishes: Wishes) {
@@ -111,10 +115,11 @@ export class CertificateManager {
     if (await this.#refresh()) await this.#options.changed();
   }
 
-  /** Begins to order, or goes on with other wishes. */
+  /** Begins to order, or goes on with other wishes; an order for a name that nobody wants any more is given up. */
   run(wishes: Wishes): void {
     this.#wishes = wishes;
     for (const name of this.#states.keys()) if (!wishes.names.includes(name)) this.#states.delete(name);
+    if (this.#ordering !== undefined && !wishes.names.includes(this.#ordering.name)) this.#ordering.abort.abort();
     this.#cancel();
     this.#running = this.#running.then(() => this.#round());
   }
@@ -138,9 +143,10 @@ export class CertificateManager {
     );
   }
 
-  /** Resolves when the order under way, if there is one, is over. */
+  /** Gives up the order under way, if there is one, and resolves when its proof is taken away. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#ordering?.abort.abort();
     this.#cancel();
     await this.#running;
   }
@@ -172,11 +178,10 @@ export class CertificateManager {
       const before = this.#states.get(name);
       // A storage that can be read and not written has forgotten what this gateway knows.
       const isNewer = before?.unwritten === true && before.notBeforeMs > trouble.notBeforeMs;
-      const state: State = {
-        ...(isNewer ? before : trouble),
-        kept,
-        renewAtMs: before !== undefined && before.kept?.pem === kept?.pem ? before.renewAtMs : this.#renewAt(kept),
-      };
+      const { renewAtRatio } = this.#wishes;
+      const isSame = before !== undefined && before.kept?.pem === kept?.pem && before.renewAtRatio === renewAtRatio;
+      const renewAtMs = isSame ? before.renewAtMs : this.#renewAt(kept);
+      const state: State = { ...(isNewer ? before : trouble), kept, renewAtMs, renewAtRatio };
       this.#states.set(name, state);
       if (kept === null || before?.kept?.pem === kept.pem) continue;
       await writePrivate(folder, fileOf(folder, name), kept.pem);
@@ -202,29 +207,37 @@ export class CertificateManager {
     const { storage, log, folder, clock } = this.#options;
     if (!(await storage.lock(`order/${name}`, LOCK_MS))) return;
     try {
-      // Another gateway may have been faster.
-      if ((await this.#refresh()) && !this.#isDue(name)) return await this.#options.changed();
-      const state = this.#states.get(name)!;
+      // Another gateway may have been faster, or the name is no longer wanted.
+      const isChanged = await this.#refresh();
+      const state = this.#states.get(name);
+      if (state === undefined || !this.#isDue(name)) return isChanged ? await this.#options.changed() : undefined;
       const { challenges } = this.#wishes;
       const kind = challenges[state.failures % challenges.length]!;
       log.info('a certificate is ordered', { name, challenge: kind, renewal: state.kept !== null });
       let pem: string;
+      const abort = new AbortController();
+      this.#ordering = { name, abort };
+      if (this.#isClosed) abort.abort();
       try {
         // What the authority issues and cannot be kept is ordered again and again, until it refuses.
         await storage.write(`trial/${name}`, '');
         await storage.remove(`trial/${name}`);
-        pem = await this.#options.order(name, kind);
-        this.orders.issued++;
+        pem = await this.#options.order(name, kind, abort.signal);
+        this.#options.orders.issued++;
         await storage.write(`certificate/${name}`, pem);
         await storage.remove(`trouble/${name}`);
         await writePrivate(folder, fileOf(folder, name), pem);
       } catch (error) {
+        if (abort.signal.aborted) return log.info('the order of a certificate was given up', { name });
         return await this.#failed(name, state, kind, error);
+      } finally {
+        this.#ordering = undefined;
       }
       const kept = parseKept(pem);
       // One that is due at once, since it is for a moment or was dated back, is not ordered once a second.
       const renewAtMs = Math.max(this.#renewAt(kept), clock.wallMs() + FIRST_BACKOFF_MS);
-      this.#states.set(name, { kept, renewAtMs, ...NO_TROUBLE });
+      const { names, renewAtRatio } = this.#wishes;
+      if (names.includes(name)) this.#states.set(name, { kept, renewAtMs, renewAtRatio, ...NO_TROUBLE });
       // Who reads that it was issued finds it in use.
       await this.#options.changed();
       const days = ((kept?.notAfterMs ?? 0) - clock.wallMs()) / 86_400_000;
@@ -235,7 +248,7 @@ export class CertificateManager {
   }
 
   async #failed(name: string, state: State, kind: ChallengeKind, error: unknown): Promise<void> {
-    this.orders.failed++;
+    this.#options.orders.failed++;
     state.failures++;
     state.problem = messageOf(error);
     const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (state.failures - 1), MAX_BACKOFF_MS);

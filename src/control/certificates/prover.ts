@@ -38,11 +38,11 @@ export class ChallengeProver implements Prover {
     this.#options = options;
   }
 
-  async present(proof: Proof): Promise<void> {
+  async present(proof: Proof, signal: AbortSignal): Promise<void> {
     const { storage } = this.#options;
     if (proof.kind === 'dns-01') {
       await this.#runHook('set', proof);
-      await delay(this.#options.dns?.waitMs ?? 0);
+      await delay(this.#options.dns?.waitMs ?? 0, undefined, { signal });
     } else if (proof.kind === 'http-01') {
       this.#answers.set(proof.token, proof.answer);
       if (storage.isShared) await storage.write(`answer/${proof.token}`, proof.answer);
@@ -51,7 +51,7 @@ export class ChallengeProver implements Prover {
       this.#publish(this.#certificates);
       if (!storage.isShared) return;
       await storage.write(`handshake/${proof.name}`, JSON.stringify(proof.certificate));
-      await delay(2 * SHARED_POLL_MS);
+      await delay(2 * SHARED_POLL_MS, undefined, { signal });
     }
   }
 

@@ -243,7 +243,14 @@ test('the certificates of a collector and the authority of ACME are checked as t
     'gateway.tracing.key: is not the private key of the certificate',
   ]);
   const [notOne] = await said(of({ ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' }));
-  assert.equal(notOne, 'gateway.tracing.ca: not a certificate in PEM');
+  assert.equal(notOne, 'gateway.tracing.ca: holds a certificate that cannot be read');
+  // OpenSSL takes none of a file that is cut off in its chain.
+  const whole = readFileSync(`${GOLDEN}tls/localhost.pem`, 'utf8');
+  const broken = '-----BEGIN CERTIFICATE-----\nAA-A\n-----END CERTIFICATE-----\n';
+  for (const more of [whole.slice(0, 200), broken]) {
+    const [cutOff] = await said(of({ ...pair, cert: `${whole}${more}` }));
+    assert.equal(cutOff, 'gateway.tracing.cert: holds a certificate that cannot be read');
+  }
   const document = of({ ...pair, ca: pair.cert });
   const { plan } = await compiled(document);
   const { tls } = plan.gateway.tracing!.exporter;

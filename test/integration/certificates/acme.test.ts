@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { PeerCertificate } from 'node:tls';
 import { connect } from 'node:tls';
+import { createLogger } from '../../../src/base/log.ts';
+import { startGateway } from '../../../src/main.ts';
 import type { AcmeServer } from '../../support/acme-server.ts';
 import { startAcmeServer } from '../../support/acme-server.ts';
 import { startTestGateway, type TestGateway } from '../../support/gateway.ts';
@@ -41,7 +43,7 @@ function handshake(port: number, servername: string, root: string): Promise<Peer
   });
 }
 
-async function issued(gateway: TestGateway, count = 1): Promise<void> {
+async function issued(gateway: Pick<TestGateway, 'logged'>, count = 1): Promise<void> {
   const done = () => gateway.logged.filter((line) => line.includes('a certificate was issued')).length >= count;
   await until(done, `${count} certificates were issued`, SOON_MS).catch((error: unknown) => {
     throw new Error(`${String(error)}; log:\n${gateway.logged.join('')}`);
@@ -155,6 +157,58 @@ describe('tls: auto', () => {
     // Waits for what looks after certificates.
     await again.stop({ timeoutMs: 0 });
     assert.equal(acme.requests.length, asked);
+  });
+
+  test('another authority takes over with a reload, and without `auto` none is asked or watched', async (t) => {
+    const acme = await server();
+    const name = 'moved.example.com';
+    const folder = await mkdtemp(join(tmpdir(), 'gh-moved-'));
+    const configFile = join(folder, 'gatehouse.json');
+    const logged: string[] = [];
+    const write = (wanted: object, listeners: readonly object[]) =>
+      writeFile(
+        configFile,
+        JSON.stringify({ ...wanted, gateway: { dataDir: folder, workers: 1, accessLog: 'off', listeners } }),
+      );
+    const document1 = document(acme, name, { server: `${acme.directory}?staging` });
+    const { listeners } = document1.gateway;
+    await write(document1, listeners);
+    const log = createLogger('info', (line) => void logged.push(line));
+    const gateway = await startGateway({ configFile, env: {}, cwd: folder, log });
+    t.after(async () => {
+      await gateway.stop({ timeoutMs: 0 });
+      await rm(folder, { recursive: true, force: true });
+    });
+    await issued({ logged });
+    const before = await handshake(acme.tlsPort, name, await acme.root());
+
+    await write(document(acme, name), listeners);
+    assert.deepEqual((await gateway.reload()).restart, []);
+    await issued({ logged }, 2);
+    const after = await handshake(acme.tlsPort, name, await acme.root());
+    assert.ok(!(before instanceof Error) && !(after instanceof Error), `${before} ${after}`);
+    assert.notEqual(after.fingerprint256, before.fingerprint256);
+    assert.equal((await readdir(join(folder, 'certificates'))).length, 2);
+
+    const metrics = async () => (await fetch(`http://127.0.0.1:${acme.httpPort}/metrics`)).text();
+    assert.match(await metrics(), /gatehouse_certificate_expiry_timestamp_seconds\{/);
+    await write(document(acme, name), listeners.slice(0, 1));
+    await gateway.reload();
+    const text = await metrics();
+    assert.doesNotMatch(text, /gatehouse_certificate_expiry_timestamp_seconds\{/);
+    assert.match(text, /gatehouse_acme_orders_total\{result="issued"\} 2/);
+  });
+
+  test('a gateway stops at once while an authority does not answer', async (t) => {
+    const acme = await startAcmeServer(t);
+    acme.interference = () => 'silence';
+    const gateway = await startTestGateway(t, document(acme, 'stopped.example.com'));
+    await until(() => acme.requests.length > 0, 'the authority was asked');
+    const startedMs = performance.now();
+    await gateway.stop({ timeoutMs: 0 });
+    // One response may take 30 s, an order ten minutes.
+    assert.ok(performance.now() - startedMs < 20_000);
+    assert.equal(logOf(gateway, 'there is no certificate: the order failed').length, 0);
   });
 
   test('what the authority refuses is in the log in its own words, with the time of the next try', async (t) => {

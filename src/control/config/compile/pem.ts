@@ -17,15 +17,31 @@ function readPem(compilation: Compilation, path: KeyPath, value: string): string
   return undefined;
 }
 
+/** What OpenSSL takes for the beginning of a certificate. */
+const CERTIFICATE = /^-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----/;
+const BEFORE_CERTIFICATE = new RegExp(`(?=${CERTIFICATE.source})`, 'm');
+
+/**
+ * All certificates of a PEM text, in their order; null when one of them is not readable, such as the last one of a file
+ * that is cut off: OpenSSL refuses the whole text then, and the listener has no certificate at all.
+ */
+export function certificatesIn(pem: string): X509Certificate[] | null {
+  try {
+    const blocks = pem.split(BEFORE_CERTIFICATE).filter((block) => CERTIFICATE.test(block));
+    return blocks.map((block) => new X509Certificate(block));
+  } catch {
+    return null;
+  }
+}
+
 /** All certificates of a bundle; undefined, and reported, when one is not readable. */
 function readCertificates(compilation: Compilation, path: KeyPath, pem: string): X509Certificate[] | undefined {
-  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  try {
-    if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block));
-  } catch {
-    // Said below, without the parser's words.
-  }
-  compilation.problem(path, 'not a certificate in PEM');
+  const certificates = certificatesIn(pem);
+  if (certificates !== null && certificates.length > 0) return certificates;
+  compilation.problem(
+    path,
+    certificates === null ? 'holds a certificate that cannot be read' : 'not a certificate in PEM',
+  );
   return undefined;
 }
 
