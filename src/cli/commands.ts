@@ -1,6 +1,7 @@
 /** Every command, in the order of the help. To add one, write its file and add it here. */
 import { ban } from './ban.ts';
 import { cache } from './cache.ts';
+import { certificates } from './certificates.ts';
 import { check } from './check.ts';
 import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
@@ -54,6 +55,7 @@ export const COMMANDS: readonly Command[] = [
   limit,
   usage,
   cache,
+  certificates,
   cluster,
   events,
   completionOf(() => COMMANDS),

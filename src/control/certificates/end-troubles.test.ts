@@ -7,7 +7,7 @@ const NOW_MS = Date.parse('2027-01-01T00:00:00Z');
 const DAY_MS = 86_400_000;
 
 test('a certificate is trouble when it ends soon, cannot be renewed, or is not there', () => {
-  const acme = { name: 'a.example', source: 'acme', renewAt: null, failures: 0, nextTryAt: null };
+  const acme = { name: 'a.example', source: 'acme', renewAt: null, ordering: false, failures: 0, nextTryAt: null };
   const at = (days: number): string => new Date(NOW_MS + days * DAY_MS).toISOString();
   const said = (report: Parameters<typeof endTroubles>[0]): (readonly [string, string])[] =>
     endTroubles(report, NOW_MS).map(({ severity, message }) => [severity, message]);

@@ -41,6 +41,7 @@ export function endReport({ name, source, endsAtMs }: CertificateEnd, nowMs: num
     source,
     validUntil: new Date(endsAtMs).toISOString(),
     renewAt: null,
+    ordering: false,
     failures: 0,
     nextTryAt: null,
     problem: endsAtMs - nowMs < ENDS_SOON_MS ? wordsOfEnd(endsAtMs, nowMs) : null,

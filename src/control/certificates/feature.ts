@@ -10,8 +10,9 @@ import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import { systemTimers } from '../../base/system-timers.ts';
 import type { Compiled } from '../config/compile.ts';
-import type { OperatorHost } from '../feature.ts';
+import type { OperationsApi, OperatorHost } from '../feature.ts';
 import { masterKeyFile, masterKeyOf } from '../secrets/master-key.ts';
+import { certificatesApi } from './api.ts';
 import { type AuthoritySettings, makeAccountKey, orderCertificate } from './authority.ts';
 import type { CertificateEnd } from './ends.ts';
 import { CertificateManager, type CertificateReport, type Wishes } from './manager.ts';
@@ -89,6 +90,14 @@ export class CertificatesFeature {
 
   reports(): readonly CertificateReport[] {
     return this.#manager?.report() ?? [];
+  }
+
+  operations(): OperationsApi {
+    const fetch = certificatesApi(
+      () => this.#manager,
+      () => this.#host.compiled.snapshot.gateway.errorFormat,
+    );
+    return { name: 'certificates', fetch, describe };
   }
 
   async stop(): Promise<void> {
@@ -244,3 +253,6 @@ function settingsOf(plan: AcmePlan, { secrets }: Compiled): AuthoritySettings {
 function wishesOf({ names, challenges, renewAtRatio }: AcmePlan): Wishes {
   return { names, challenges, renewAtRatio };
 }
+
+/** For the document of the admin API. */
+const describe = async () => (await import('./operator-description.ts')).operatorPaths();

@@ -39,6 +39,7 @@ export function lazyCertificates(host: CertificatesHost): Feature {
           );
       }
     },
+    operations: () => feature?.operations(),
     metrics() {
       const ends = [...named, ...(feature?.ends() ?? [])];
       return [...(ends.length === 0 ? [] : [endsMetric(ends)]), ...(feature?.metrics() ?? [])];

@@ -250,6 +250,49 @@ describe('the manager of certificates', () => {
     await manager.close();
   });
 
+  test('an operator has a name ordered now, in the wait after a failure and long before the end', async (t) => {
+    let isDown = true;
+    const asked: string[] = [];
+    const { make, settle, kept, options } = await scene(t, {
+      order: async (name) => {
+        asked.push(name);
+        if (isDown) throw new OrderError('limited', 3 * 60 * MINUTE);
+        return kept.pem;
+      },
+    });
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    assert.equal(manager.orderNow('b.example'), false);
+    const ordered = async () => {
+      assert.equal(manager.orderNow('a.example'), true);
+      assert.equal(manager.report()[0]!.ordering, true);
+      await until(() => !manager.report()[0]!.ordering, 'the order is over');
+      await settle();
+    };
+    await ordered();
+    assert.equal(manager.report()[0]!.failures, 2);
+    isDown = false;
+    await ordered();
+    assert.equal(manager.report()[0]!.problem, null);
+    await ordered();
+    assert.equal(asked.length, 4);
+    assert.deepEqual(options.orders, { issued: 2, failed: 2 });
+    await manager.close();
+  });
+
+  test('wishes that change again and again leave one timer', async (t) => {
+    const { make, settle, timers } = await scene(t);
+    const manager = make();
+    await manager.open();
+    for (let i = 0; i < 10; i++) manager.run(WISHES);
+    await settle();
+    for (let i = 0; i < 50; i++) await turn();
+    assert.equal(timers.pending, 1);
+    await manager.close();
+  });
+
   test('a stop does not wait for an authority, and counts no failure', async (t) => {
     const asked = Promise.withResolvers<void>();
     const { make, options } = await scene(t, {

@@ -47,6 +47,8 @@ export interface CertificateReport {
   /** ISO 8601, or null without a certificate. */
   readonly validUntil: string | null;
   readonly renewAt: string | null;
+  /** An order is under way, or asked for by an operator. */
+  readonly ordering: boolean;
   readonly failures: number;
   readonly nextTryAt: string | null;
   readonly problem: string | null;
@@ -103,6 +105,8 @@ export class CertificateManager {
   #cancel: Cancel = () => {};
   #running: Promise<void> = Promise.resolve();
   #ordering: { readonly name: string; readonly abort: AbortController } | undefined;
+  /** Names that an operator wants ordered now. */
+  readonly #asked = new Set<string>();
   #isClosed = false;
 
   constructor(options: ManagerOptions, wishes: Wishes) {
@@ -120,6 +124,23 @@ export class CertificateManager {
     this.#wishes = wishes;
     for (const name of this.#states.keys()) if (!wishes.names.includes(name)) this.#states.delete(name);
     if (this.#ordering !== undefined && !wishes.names.includes(this.#ordering.name)) this.#ordering.abort.abort();
+    for (const name of this.#asked) if (!wishes.names.includes(name)) this.#asked.delete(name);
+    this.#nextRound();
+  }
+
+  /**
+   * Orders it, whatever is left of the certificate there is and of the wait after a failure: as soon as the order under
+   * way is over. False: it is none of the names.
+   */
+  orderNow(name: string): boolean {
+    if (!this.#wishes.names.includes(name)) return false;
+    if (this.#ordering?.name === name) return true;
+    this.#asked.add(name);
+    this.#nextRound();
+    return true;
+  }
+
+  #nextRound(): void {
     this.#cancel();
     this.#running = this.#running.then(() => this.#round());
   }
@@ -131,6 +152,7 @@ export class CertificateManager {
       source: 'acme',
       validUntil: kept === null ? null : time(kept.notAfterMs),
       renewAt: kept === null ? null : time(renewAtMs),
+      ordering: this.#ordering?.name === name || this.#asked.has(name),
       failures,
       nextTryAt: failures === 0 ? null : time(notBeforeMs),
       problem,
@@ -163,6 +185,7 @@ export class CertificateManager {
       log.error('certificates could not be looked after', { problem: messageOf(error) });
     }
     if (this.#isClosed) return;
+    this.#cancel();
     this.#cancel = this.#options.timers.after(this.#sleepMs(), () => {
       this.#running = this.#running.then(() => this.#round());
     });
@@ -200,6 +223,7 @@ export class CertificateManager {
   #isDue(name: string): boolean {
     const state = this.#states.get(name);
     const nowMs = this.#options.clock.wallMs();
+    if (state !== undefined && this.#asked.has(name)) return true;
     return state !== undefined && nowMs >= state.renewAtMs && nowMs >= state.notBeforeMs;
   }
 
@@ -209,6 +233,7 @@ export class CertificateManager {
     try {
       // Another gateway may have been faster, or the name is no longer wanted.
       const isChanged = await this.#refresh();
+      if (isChanged) this.#asked.delete(name);
       const state = this.#states.get(name);
       if (state === undefined || !this.#isDue(name)) return isChanged ? await this.#options.changed() : undefined;
       const { challenges } = this.#wishes;
@@ -217,6 +242,7 @@ export class CertificateManager {
       let pem: string;
       const abort = new AbortController();
       this.#ordering = { name, abort };
+      this.#asked.delete(name);
       if (this.#isClosed) abort.abort();
       try {
         // What the authority issues and cannot be kept is ordered again and again, until it refuses.
@@ -276,6 +302,8 @@ export class CertificateManager {
       ...[...this.#states.values()].map(({ renewAtMs, notBeforeMs }) => Math.max(renewAtMs, notBeforeMs)),
     );
     const untilNext = Math.max(next - nowMs, SHORTEST_SLEEP_MS);
+    // Another gateway was at it, or the storage could not be read.
+    if (this.#asked.size > 0) return Math.min(untilNext, this.#options.pollMs);
     return Math.min(untilNext, this.#options.storage.isShared ? this.#options.pollMs : LONGEST_SLEEP_MS);
   }
 }

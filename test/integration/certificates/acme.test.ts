@@ -7,6 +7,7 @@ import { describe, test } from 'node:test';
 import type { PeerCertificate } from 'node:tls';
 import { connect } from 'node:tls';
 import { createLogger } from '../../../src/base/log.ts';
+import { commandLine } from '../../../src/cli/command-line.suite.ts';
 import { startGateway } from '../../../src/main.ts';
 import type { AcmeServer } from '../../support/acme-server.ts';
 import { startAcmeServer } from '../../support/acme-server.ts';
@@ -197,6 +198,52 @@ describe('tls: auto', () => {
     const text = await metrics();
     assert.doesNotMatch(text, /gatehouse_certificate_expiry_timestamp_seconds\{/);
     assert.match(text, /gatehouse_acme_orders_total\{result="issued"\} 2/);
+  });
+
+  test('an operator sees by the command line what is wrong, and has it ordered now', async (t) => {
+    const acme = await startAcmeServer(t);
+    const name = 'asked.example.com';
+    const line = commandLine();
+    const configFile = join(line.folder, 'gatehouse.json');
+    const wanted = document(acme, name);
+    const { listeners } = wanted.gateway;
+    await writeFile(configFile, JSON.stringify({ ...wanted, gateway: { workers: 1, accessLog: 'off', listeners } }));
+    const detail = 'the zone of example.com is being moved';
+    acme.interference = ({ path }) =>
+      path.startsWith('/order-plz')
+        ? { status: 503, headers: { 'retry-after': '7200', 'replay-nonce': 'x' }, body: JSON.stringify({ detail }) }
+        : undefined;
+    const logged: string[] = [];
+    const log = createLogger('info', (text) => void logged.push(text));
+    const gateway = await startGateway({ configFile, env: {}, cwd: line.folder, log });
+    t.after(async () => {
+      await gateway.stop({ timeoutMs: 0 });
+      line.remove();
+    });
+    await until(() => logged.join('').includes('the order failed'), 'the order failed', SOON_MS);
+    const failed = await line.run('certificates');
+    assert.equal(failed.code, 0, failed.err);
+    assert.match(failed.out, /^NAME +FROM +VALID UNTIL +RENEWED +STATE\n/);
+    assert.match(failed.out, /asked\.example\.com +acme +- +- +failed once, next try \d{4}-\S+: .*is being moved\n$/);
+    const again = await line.run('certificates', 'order', name);
+    assert.equal(again.code, 5);
+    assert.match(again.err, /asked\.example\.com was not issued: .*is being moved/);
+
+    acme.interference = () => undefined;
+    const done = await line.run('certificates', 'order', 'ASKED.example.com');
+    assert.equal(done.code, 0, done.err);
+    assert.match(done.out, /^asked\.example\.com is issued, valid until \d{4}-\d\d-\d\d\n$/);
+    const before = await handshake(acme.tlsPort, name, await acme.root());
+    assert.equal((await line.run('certificates', 'order', name)).code, 0);
+    const after = await handshake(acme.tlsPort, name, await acme.root());
+    assert.ok(!(before instanceof Error) && !(after instanceof Error), `${before} ${after}`);
+    assert.notEqual(after.fingerprint256, before.fingerprint256);
+    assert.match((await line.run('certificates')).out, /asked\.example\.com .* good\n$/);
+
+    const unknown = await line.run('certificates', 'order', 'b%2Fx.example');
+    assert.equal(unknown.code, 4);
+    assert.match(unknown.err, /no listener with tls: auto has "b%2fx\.example"/);
+    assert.equal((await line.run('certificates', 'renew')).code, 2);
   });
 
   test('a gateway stops at once while an authority does not answer', async (t) => {
