@@ -256,8 +256,6 @@ export class CertificateManager {
       } catch (error) {
         if (abort.signal.aborted) return log.info('the order of a certificate was given up', { name });
         return await this.#failed(name, state, kind, error);
-      } finally {
-        this.#ordering = undefined;
       }
       const kept = parseKept(pem);
       // One that is due at once, since it is for a moment or was dated back, is not ordered once a second.
@@ -269,6 +267,8 @@ export class CertificateManager {
       const days = ((kept?.notAfterMs ?? 0) - clock.wallMs()) / 86_400_000;
       log.info('a certificate was issued', { name, validForDays: Math.round(days * 10) / 10 });
     } finally {
+      // Only now: who sees that it is over finds the certificate in use.
+      this.#ordering = undefined;
       await storage.unlock(`order/${name}`);
     }
   }
