@@ -24,7 +24,7 @@ const values = readArguments(import.meta.filename, {
   store: { type: 'string' },
   nodes: { type: 'string', default: '1000' },
   seconds: { type: 'string', default: '20' },
-  only: { type: 'string' },
+  only: { type: 'string', choices: ['statements', 'calls', 'convergence', 'fail-over'] },
 });
 
 /** What docs/guide/cluster-capacity.md promises. */

@@ -29,7 +29,7 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const BARE = fileURLToPath(new URL('bare-engine.ts', import.meta.url));
 const values = readArguments(import.meta.filename, {
   seconds: { type: 'string', default: '4' },
-  engine: { type: 'string', multiple: true },
+  engine: { type: 'string', multiple: true, choices: ['nats', 'redis'] },
 });
 const seconds = Number(values.seconds);
 const AT_ONCE = 32;

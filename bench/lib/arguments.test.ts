@@ -42,6 +42,9 @@ test('a wrong argument is one line and exit code 2', () => {
     ['soak.ts', 'extra'],
     ['faults.ts', '--seconds'],
     ['faults.ts', '0'],
+    ['cluster.ts', '--only', 'failover'],
+    ['engines.ts', '--engine', 'nats', '--engine', 'kafka'],
+    ['bodies.ts', '--part', 'zip'],
     ['micro/run.ts', '--fast'],
   ] as const) {
     const { status, stdout, stderr } = run(program, ...args);

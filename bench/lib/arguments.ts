@@ -9,25 +9,27 @@ import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 
 const BENCH = fileURLToPath(new URL('..', import.meta.url));
 
-type Values<T extends ParseArgsOptionsConfig> = ReturnType<typeof parseArgs<{ options: T }>>['values'];
+/** An option of `parseArgs`; where it has `choices` its values are among them. */
+type Options = Readonly<Record<string, ParseArgsOptionsConfig[string] & { readonly choices?: readonly string[] }>>;
+type Values<T extends Options> = ReturnType<typeof parseArgs<{ options: T }>>['values'];
 
 /**
  * `file` is the program itself (`import.meta.filename`). An option whose default is a number takes numbers from 0, with
  * commas between several where the default has some, and for `cores`.
  */
-export function readArguments<const T extends ParseArgsOptionsConfig>(file: string, options: T): Values<T> {
+export function readArguments<const T extends Options>(file: string, options: T): Values<T> {
   return read(file, options, false).values;
 }
 
 /** The same for a program that takes names as well. */
-export function readNamesAndArguments<const T extends ParseArgsOptionsConfig>(
+export function readNamesAndArguments<const T extends Options>(
   file: string,
   options: T,
 ): { readonly values: Values<T>; readonly names: readonly string[] } {
   return read(file, options, true);
 }
 
-function read<const T extends ParseArgsOptionsConfig>(
+function read<const T extends Options>(
   file: string,
   options: T,
   allowPositionals: boolean,
@@ -35,8 +37,9 @@ function read<const T extends ParseArgsOptionsConfig>(
   endWithHelp(file, options);
   try {
     const { values, positionals: names } = parseArgs({ options, strict: true, allowPositionals });
-    for (const [name, { default: byDefault }] of Object.entries(options)) {
+    for (const [name, { default: byDefault, choices }] of Object.entries(options)) {
       const given = (values as Readonly<Record<string, unknown>>)[name];
+      if (choices !== undefined) checkChoices(name, given, choices);
       if (typeof byDefault !== 'string' || typeof given !== 'string' || !/^[\d,]+$/.test(byDefault)) continue;
       checkNumbers(name, given, byDefault.includes(',') || name === 'cores');
     }
@@ -56,20 +59,26 @@ export function readNumber(file: string, name: string, byDefault: number): numbe
 }
 
 /** Ends the program where its user asked what it does. */
-function endWithHelp(file: string, options: ParseArgsOptionsConfig): void {
+function endWithHelp(file: string, options: Options): void {
   if (!process.argv.slice(2).some((each) => each === '--help' || each === '-h')) return;
   process.stdout.write(usageOf(file, options));
   process.exit(0);
 }
 
-function usageOf(file: string, options: ParseArgsOptionsConfig): string {
+function usageOf(file: string, options: Options): string {
   const head = /\/\*\*\n([\s\S]*?)\n \*\//.exec(readFileSync(file, 'utf8'))?.[1] ?? '';
-  const lines = Object.entries(options).map(([name, { type, default: byDefault }]) => {
-    const value = type === 'boolean' ? '' : byDefault === undefined ? ' VALUE' : ` VALUE (default ${byDefault})`;
-    return `  --${name}${value}\n`;
+  const lines = Object.entries(options).map(([name, { type, default: byDefault, choices }]) => {
+    if (type === 'boolean') return `  --${name}\n`;
+    const value = choices === undefined ? 'VALUE' : choices.join(' | ');
+    return `  --${name} ${value}${byDefault === undefined ? '' : ` (default ${byDefault})`}\n`;
   });
   const listed = lines.length === 0 ? '' : `\n${lines.join('')}`;
   return `npx node bench/${relative(BENCH, file)}${lines.length === 0 ? '' : ' [options]'}\n\n${head.replaceAll(/^ \* ?/gm, '')}\n${listed}`;
+}
+
+function checkChoices(name: string, given: unknown, choices: readonly string[]): void {
+  for (const each of [given ?? []].flat())
+    if (!choices.includes(each as string)) throw new TypeError(`--${name}: '${each}' is none of ${choices.join(', ')}`);
 }
 
 function checkNumbers(name: string, text: string, isList: boolean): void {

@@ -89,6 +89,33 @@ setTimeout(() => process.exit(status), 1000);
   assert.equal(code, 0);
 });
 
+test('dev that is killed leaves no gateway behind', { skip: process.platform === 'win32' }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gh-dev-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'gatehouse.yaml');
+  writeFileSync(file, document('one'));
+  const env: Record<string, string | undefined> = { ...process.env, GATEHOUSE_COMMAND: GATEHOUSE };
+  // Those of `npm test`, which are watched anyway.
+  for (const name of ['npm_lifecycle_event', 'npm_command']) delete env[name];
+  const child = spawn(process.execPath, [GATEHOUSE, 'dev', file], {
+    cwd: folder,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const said = listen(child);
+  await said.until('listens on');
+  const url = /http:\S+/.exec(said.text())![0];
+  assert.equal(await (await fetch(url)).text(), 'one');
+  child.kill('SIGKILL');
+  const isGone = () =>
+    fetch(url).then(
+      () => false,
+      () => true,
+    );
+  await until(isGone, 'the gateway has ended', DEADLINE_MS);
+});
+
 test('dev in a folder that is not there says so', async () => {
   const { code, err } = await cli.run('dev', 'nowhere/gatehouse.yaml');
   assert.equal(code, 5);

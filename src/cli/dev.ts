@@ -15,6 +15,7 @@ import type { Command, CommandContext } from './command.ts';
 import { EXIT, UnreachableError } from './command.ts';
 import { configFile } from './config-file.ts';
 import { callSocket, findSocket } from './control-socket.ts';
+import { DEV_PARENT } from './npm-parent.ts';
 import { openBrowser } from './open-browser.ts';
 import { colours, prettyLine } from './pretty-line.ts';
 
@@ -126,7 +127,7 @@ class Development {
     this.#hasChanged = false;
     const child = spawn(process.execPath, ownScript(command, 'start', this.#file), {
       cwd,
-      env: { ...env, ...(this.#hasConsole ? { [CONSOLE_VARIABLE]: '1' } : {}) },
+      env: { ...env, [DEV_PARENT]: '1', ...(this.#hasConsole ? { [CONSOLE_VARIABLE]: '1' } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
       // Out of the reach of Ctrl+C, which a terminal sends to a whole group: with the SIGTERM from here it would be the
       // second signal, which waits for nothing.

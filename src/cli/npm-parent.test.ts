@@ -8,7 +8,7 @@ import type { Readable } from 'node:stream';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { FakeTimers } from '../../test/support/fake-timers.ts';
-import { onNpmGone } from './npm-parent.ts';
+import { onParentGone } from './npm-parent.ts';
 
 const BIN = fileURLToPath(new URL('../../bin/gatehouse.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-'));
@@ -24,6 +24,7 @@ writeFileSync(
 const watched = [
   { name: 'npx', env: { npm_command: 'exec' }, ends: 1 },
   { name: 'npm start', env: { npm_lifecycle_event: 'start' }, ends: 1 },
+  { name: 'gatehouse dev', env: { GATEHOUSE_DEV_PARENT: '1' }, ends: 1 },
   { name: 'anything else', env: {}, ends: 0 },
 ];
 for (const { name, env, ends } of watched) {
@@ -31,7 +32,7 @@ for (const { name, env, ends } of watched) {
     const timers = new FakeTimers();
     let parent = 4_711;
     let ended = 0;
-    onNpmGone(env, () => ended++, { timers, parent: () => parent });
+    onParentGone(env, () => ended++, { timers, parent: () => parent });
     await timers.advance(60_000);
     assert.equal(ended, 0, 'while the parent is there');
     parent = 1;
@@ -43,7 +44,7 @@ for (const { name, env, ends } of watched) {
 test('a watch that was given up calls nobody', async () => {
   const timers = new FakeTimers();
   let parent = 4_711;
-  const forget = onNpmGone({ npm_command: 'exec' }, () => assert.fail('called'), { timers, parent: () => parent });
+  const forget = onParentGone({ npm_command: 'exec' }, () => assert.fail('called'), { timers, parent: () => parent });
   forget();
   parent = 1;
   await timers.advance(60_000);
@@ -64,7 +65,7 @@ test('a shell of npm that a signal ends leaves no gateway behind', { skip: proce
   await once(shell, 'exit');
   // Both ends are open as long as the gateway is there.
   await Promise.all([out.ended, err.ended]);
-  assert.equal(err.text(), 'npm, which started this gateway, has ended: so does the gateway\n');
+  assert.equal(err.text(), 'what started this gateway has ended: so does the gateway\n');
   await assert.rejects(fetch(address));
 });
 

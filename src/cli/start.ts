@@ -10,7 +10,7 @@ import { WORKER_ENTRY } from '../worker-entry.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
 import { configFile, counted } from './config-file.ts';
-import { onNpmGone } from './npm-parent.ts';
+import { onParentGone } from './npm-parent.ts';
 import { watchOwnFaults } from './own-faults.ts';
 import { serviceManager } from './service-manager.ts';
 
@@ -38,8 +38,8 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     const file = configFile(context.positionals[0], context);
     // Signals count from here on: one that comes while the gateway starts must not be lost.
     const ending = endingOf(context);
-    const forgetNpm = onNpmGone(context.env, () => {
-      context.err('npm, which started this gateway, has ended: so does the gateway\n');
+    const forgetParent = onParentGone(context.env, () => {
+      context.err('what started this gateway has ended: so does the gateway\n');
       ending.ask();
     });
     const early = new Set<'SIGHUP' | 'SIGUSR1'>();
@@ -67,7 +67,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       });
     } catch (error) {
       dismissWorkerThread();
-      forgetNpm();
+      forgetParent();
       ending.forget();
       forget(later);
       context.err(`${fileMessage(error)}\n`);
@@ -102,7 +102,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     if (ending.isAsked() || faults.isUnwell()) manager.stopping();
     const cutOff = await gateway.stop();
     forget({ SIGHUP: reload, SIGUSR1: reopen });
-    forgetNpm();
+    forgetParent();
     ending.forget();
     faults.forget();
     await manager.delivered();
