@@ -124,3 +124,33 @@ test('a block that comes back is written to again, and only then', () => {
   assert.ok(memory.size < 6, `${memory.size} blocks for six`);
   assert.equal(new Set(blocks.slice(0, 3).map(({ buffer }) => buffer)).size, 3);
 });
+
+test('a busy log is written in fewer, larger blocks, and one at rest asks for no more memory than before', () => {
+  const { log, write, blocks } = setUp();
+  const line = `"pad":"${'y'.repeat(1_000)}"}`;
+  let sent = 0;
+  const giveBack = (): void => {
+    for (; sent < blocks.length; sent++) log.written(blocks[sent]!.length, 0, blocks[sent] as Uint8Array<ArrayBuffer>);
+  };
+  for (let i = 0; i < 4_000; i++) {
+    write(0, line);
+    giveBack();
+  }
+  const sizes = blocks.map(({ length }) => length);
+  assert.ok(sizes[0]! <= 64 * 1024, `${sizes[0]} bytes first`);
+  assert.ok(
+    sizes.slice(1).every((size) => size > 200 * 1024 && size <= 256 * 1024),
+    `${sizes}`,
+  );
+  assert.ok(new Set(blocks.map(({ buffer }) => buffer)).size <= 3, 'the memory of blocks is used again');
+
+  const quiet = setUp();
+  for (let n = 0; n < 3; n++) {
+    quiet.write(0, line);
+    quiet.log.flush();
+  }
+  assert.deepEqual(
+    quiet.blocks.map(({ buffer }) => buffer.byteLength),
+    [64 * 1024, 64 * 1024, 64 * 1024],
+  );
+});

@@ -13,6 +13,11 @@ import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import { SHORT_TEXT } from '../wire/outbox.ts';
 
 const BLOCK_BYTES = 64 * 1024;
+/**
+ * Of a log whose blocks are full before their time: each costs a task of the thread pool and two switches of threads,
+ * together more than the write itself.
+ */
+const BUSY_BLOCK_BYTES = 256 * 1024;
 const FLUSH_MS = 200;
 /** What may be on its way to the writer, per worker. */
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024;
@@ -59,7 +64,7 @@ export class AccessLog implements ByteWriter {
       this.#metrics.add('access_log_dropped', 1);
       return false;
     }
-    if (this.#used + USUAL_LINE_BYTES > this.#block.length) this.flush();
+    if (this.#used + USUAL_LINE_BYTES > this.#block.length) this.#sendBlock(BUSY_BLOCK_BYTES);
     this.#lineStart = this.#used;
     this.part(LINE_START);
     this.#stamp(wallMs);
@@ -148,11 +153,17 @@ export class AccessLog implements ByteWriter {
   }
 
   flush(): void {
+    this.#sendBlock(BLOCK_BYTES);
+  }
+
+  /** The next block holds `least` bytes or more. */
+  #sendBlock(least: number): void {
     this.#timer?.();
     this.#timer = null;
     if (this.#used === 0) return;
     const lines = this.#block.subarray(0, this.#used);
-    this.#use(this.#spare ?? newBlock(BLOCK_BYTES));
+    const spare = this.#spare;
+    this.#use(spare !== null && spare.length >= least ? spare : newBlock(least));
     this.#spare = null;
     this.#outstanding += this.#used;
     this.#used = 0;
@@ -163,7 +174,10 @@ export class AccessLog implements ByteWriter {
   written(bytes: number, lost: number, lines: Uint8Array<ArrayBuffer> | null = null): void {
     this.#outstanding -= bytes;
     if (lost > 0) this.#metrics.add('access_log_dropped', lost);
-    if (lines !== null && lines.buffer.byteLength === BLOCK_BYTES) this.#spare = Buffer.from(lines.buffer);
+    if (lines === null) return;
+    const size = lines.buffer.byteLength;
+    if (size === BUSY_BLOCK_BYTES || (size === BLOCK_BYTES && this.#spare === null))
+      this.#spare = Buffer.from(lines.buffer);
   }
 
   /** The line outgrows its block: it goes on in a new one, and the lines before it are sent. */
