@@ -6,7 +6,10 @@ const OWN_BYTES = 500;
 
 export class FeedEntry {
   readonly event: StoredEvent;
-  readonly #made = new Map<string, Buffer>();
+  /** Nearly always all readers want the same: a map is made for the second thing. */
+  #name = '';
+  #first: Buffer | null = null;
+  #more: Map<string, Buffer> | null = null;
 
   constructor(event: StoredEvent) {
     this.event = event;
@@ -18,10 +21,17 @@ export class FeedEntry {
   }
 
   once(name: string, make: (event: StoredEvent) => Buffer): Buffer {
-    let made = this.#made.get(name);
-    if (made === undefined) {
-      made = make(this.event);
-      this.#made.set(name, made);
+    if (this.#first !== null && this.#name === name) return this.#first;
+    let made = this.#more?.get(name);
+    if (made !== undefined) return made;
+    made = make(this.event);
+    // Making one may have made another.
+    if (this.#first === null) {
+      this.#name = name;
+      this.#first = made;
+    } else {
+      this.#more ??= new Map();
+      this.#more.set(name, made);
     }
     return made;
   }

@@ -55,6 +55,8 @@ export class Feed {
   /** Since the gap nothing has come: what comes may be of a stream that was begun anew. */
   #isAfterGap = false;
   fannedOut = 0;
+  /** Readers that are not handed events as they come. */
+  behind = 0;
 
   constructor(engine: EventEngine, stream: string, limits: FeedLimits = DEFAULT_LIMITS) {
     this.engine = engine;
@@ -190,14 +192,13 @@ export class Feed {
 }
 
 export class Reader {
-  /** Handed each event as it comes. */
-  isLive = false;
   readonly #feed: Feed;
   readonly #test: SubjectTest;
   readonly #sink: Sink;
   readonly #slow: SlowPolicy;
   readonly #gone: () => void;
   #position: string | null;
+  #isLive = false;
   #isPumping = false;
   #isClosed = false;
   #hasBegun = false;
@@ -210,6 +211,18 @@ export class Reader {
     this.#sink = sink;
     this.#slow = slow;
     this.#gone = gone;
+    feed.behind++;
+  }
+
+  /** Handed each event as it comes. */
+  get isLive(): boolean {
+    return this.#isLive;
+  }
+
+  #setLive(isLive: boolean): void {
+    if (isLive === this.#isLive) return;
+    this.#isLive = isLive;
+    this.#feed.behind += isLive ? -1 : 1;
   }
 
   /** Everything up to here was handed over or was not for this reader. */
@@ -219,7 +232,7 @@ export class Reader {
 
   /** The sink takes events again. */
   resume(): void {
-    if (this.isLive || this.#isPumping || this.#isClosed) return;
+    if (this.#isLive || this.#isPumping || this.#isClosed) return;
     this.#isPumping = true;
     void this.#pump();
   }
@@ -227,7 +240,8 @@ export class Reader {
   take(entries: readonly FeedEntry[]): void {
     for (const entry of entries) {
       if (!this.#give(entry)) {
-        this.isLive = false;
+        // Who was closed meanwhile is none any more.
+        if (!this.#isClosed) this.#setLive(false);
         return;
       }
       if (this.#isClosed) return;
@@ -240,23 +254,29 @@ export class Reader {
 
   /** The stream was begun anew, and its positions with it. One that is live has heard of the gap. */
   restart(position: string | null): void {
-    if (!this.isLive) this.#sink.gap();
+    if (!this.#isLive) this.#sink.gap();
     this.#position = position;
   }
 
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.isLive = false;
+    if (!this.#isLive) this.#feed.behind--;
+    this.#isLive = false;
     clearTimeout(this.#again);
     this.#gone();
   }
 
   /** False when the sink wants no more for now. */
   #give(entry: FeedEntry): boolean {
-    const { position, subject } = entry.event;
     // A reader may come from a process that saw more than this one has yet.
-    if (this.#position !== null && comparePositions(position, this.#position) <= 0) return true;
+    if (this.#position !== null && comparePositions(entry.event.position, this.#position) <= 0) return true;
+    return this.#hand(entry);
+  }
+
+  /** One that is behind its position. */
+  #hand(entry: FeedEntry): boolean {
+    const { position, subject } = entry.event;
     this.#position = position;
     return this.#test(subject) ? this.#sink.event(entry) : true;
   }
@@ -266,7 +286,7 @@ export class Reader {
       while (!this.#isClosed) {
         const index = this.#feed.indexAfter(this.#position);
         if (index !== null) {
-          if (this.#giveRing(index)) this.isLive = !this.#isClosed;
+          if (this.#giveRing(index)) this.#setLive(!this.#isClosed);
           break;
         }
         if (this.#hasBegun && this.#slow !== 'catch-up') {
@@ -306,19 +326,21 @@ export class Reader {
 
   /** A page out of the engine. False when the sink wants no more. */
   async #givePage(): Promise<boolean> {
-    const page = await this.#feed.pages.after(this.#position);
+    const page = await this.#feed.pages.after(this.#position, this.#feed.behind === 1);
     if (this.#isClosed) return false;
     if (page.hasGapAfter(this.#position)) this.#sink.gap();
     const { base } = this.#feed;
     const { entries } = page;
+    const last = entries.at(-1);
+    const isBeforeRing = last !== undefined && base !== null && comparePositions(last.event.position, base) <= 0;
     let reachedRing = entries.length === 0;
     for (let i = page.indexAfter(this.#position); i < entries.length; i++) {
       const entry = entries[i]!;
-      if (base !== null && comparePositions(entry.event.position, base) > 0) {
+      if (!isBeforeRing && base !== null && comparePositions(entry.event.position, base) > 0) {
         reachedRing = true;
         break;
       }
-      if (!this.#give(entry) || this.#isClosed) return false;
+      if (!this.#hand(entry) || this.#isClosed) return false;
     }
     // Nothing before the ring is left: the ring is where the stream goes on.
     if (reachedRing) this.#position = base;

@@ -101,6 +101,29 @@ test('a client that takes less than a page at a time has each page read once', a
   feed.stop();
 });
 
+test('of a client that is alone one page is kept; who has come to the end or has gone is not behind', async () => {
+  const engine = new CountingEngine(2_000);
+  const feed = await feedOf(engine);
+  const client = new Client(feed, null, 70);
+  assert.equal(feed.behind, 1);
+  await client.until(2_000);
+  await turn();
+  await turn();
+  assert.equal(feed.behind, 0);
+  const { reads } = engine;
+  const again = new Client(feed, '10', 70);
+  await again.until(70);
+  assert.equal(engine.reads, reads + 1, 'the first page was not kept');
+  const other = new Client(feed, '20', 70);
+  assert.equal(feed.behind, 2);
+  again.reader!.close();
+  again.reader!.close();
+  other.reader!.close();
+  client.reader!.close();
+  assert.equal(feed.behind, 0);
+  feed.stop();
+});
+
 test('a thousand clients that come again together have each page read once, and share what is made of an event', async () => {
   const engine = new CountingEngine(2_000);
   const feed = await feedOf(engine);

@@ -59,11 +59,16 @@ export class Pages {
     this.#mostBytes = mostBytes;
   }
 
-  /** The page that goes on behind a position (null: from the oldest kept). Rejects when the engine is away. */
-  async after(position: string | null): Promise<Page> {
+  /**
+   * The page that goes on behind a position (null: from the oldest kept). Rejects when the engine is away. `isAlone`: no
+   * other reader is behind the ring, and what this one has read is of no use any more.
+   */
+  async after(position: string | null, isAlone = false): Promise<Page> {
     const oldestMs = performance.now() - KEPT_FOR_MS;
     const kept = this.#kept.findLast((page) => page.readMs > oldestMs && page.indexAfter(position) >= 0);
     if (kept !== undefined) return kept;
+    // What stays in memory for seconds costs the collector more than reading it cost.
+    if (isAlone) this.#drop();
     let reading = this.#underWay.get(position);
     if (reading === undefined) {
       const begun = this.#read(position).finally(() => {
@@ -103,11 +108,15 @@ export class Pages {
     if (this.#kept.length > 0) this.#cleaning = setTimeout(() => this.#clean(), KEPT_FOR_MS).unref();
   }
 
+  #drop(): void {
+    this.#kept.length = 0;
+    this.#bytes = 0;
+  }
+
   /** What is kept, or is being read, may not be what the engine has any more. */
   clear(): void {
     this.#generation++;
-    this.#kept = [];
-    this.#bytes = 0;
+    this.#drop();
     this.#underWay.clear();
   }
 }

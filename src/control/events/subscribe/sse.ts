@@ -4,7 +4,7 @@
  */
 import type { SubscribeSettings } from '../../../data/contract/events.ts';
 import { compilePattern } from '../../../data/contract/subjects.ts';
-import { dataText, eventJson } from '../event-json.ts';
+import { eventLines } from '../event-json.ts';
 import type { ChannelRequest } from '../link/request.ts';
 import { writeCursor } from './cursor.ts';
 import type { Feed } from './feed.ts';
@@ -13,6 +13,8 @@ import { SseStream } from './sse-stream.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
 
 const HEARTBEAT = Buffer.from(':\n\n');
+/** What is made of an event for each format. */
+const NAMES = { cloudevent: 'sse cloudevent', data: 'sse data' };
 
 export function openSse(
   subscriptions: Subscriptions,
@@ -72,9 +74,5 @@ class SseTransport implements Transport {
 }
 
 function frameOf(entry: FeedEntry, format: SubscribeSettings['format'], tag: string): Buffer {
-  return entry.once(`sse ${format}`, (event) => {
-    const text = format === 'cloudevent' ? eventJson(event) : dataText(event);
-    const lines = text.replace(/\r\n|\r|\n/g, '\ndata: ');
-    return Buffer.from(`id: ${writeCursor(tag, event.position)}\ndata: ${lines}\n\n`);
-  });
+  return entry.once(NAMES[format], (event) => eventLines(`id: ${writeCursor(tag, event.position)}\n`, event, format));
 }
