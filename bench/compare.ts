@@ -11,7 +11,7 @@ import { runJob } from './jobs/index.ts';
 import type { Job } from './jobs/job.ts';
 import { describeMachine } from './lib/machine.ts';
 import { describePeers, jobMarkdown, type Report, writeReport } from './lib/report.ts';
-import type { CaseResult } from './lib/suite.ts';
+import { type CaseResult, usualWarmSeconds } from './lib/suite.ts';
 import { medianRatio } from './lib/targets.ts';
 import { parseOptions } from './options.ts';
 import { gatehouseAt, projectRoot } from './peers/gatehouse.ts';
@@ -66,7 +66,8 @@ async function main(): Promise<number> {
   const { rounds, seconds, connections, idleConnections } = options;
   const startedAt = new Date().toISOString();
   const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`);
-  const timing = { rounds, seconds, warmSeconds: 1, settleSeconds: 1, mostTries: 3, connections, idleConnections };
+  const effort = { rounds, seconds, warmSeconds: usualWarmSeconds, settleSeconds: 1, mostTries: 3 };
+  const timing = { ...effort, connections, idleConnections };
   const job: Job = { ...timing, peers, reference: base.name, smoke: false, folder, progress };
   const jobs: Report['jobs'] = {};
   for (const name of options.jobs) {

@@ -12,6 +12,7 @@ import type { Job, JobResult } from './jobs/job.ts';
 import { describeMachine } from './lib/machine.ts';
 import { describePeers, jobMarkdown, judge, type Report, writeReport } from './lib/report.ts';
 import { smokeProblems } from './lib/smoke.ts';
+import { usualWarmSeconds } from './lib/suite.ts';
 import { verdictTable } from './lib/table.ts';
 import { type JobName, type Options, parseOptions, usage } from './options.ts';
 import { peers as allPeers, bundledPeers } from './peers/index.ts';
@@ -88,7 +89,7 @@ function job(peers: readonly Peer[]): Job {
   // The load of a warm-up must be a whole number of seconds for wrk.
   const effort = smoke
     ? { warmSeconds: 0, settleSeconds: 0, mostTries: 1 }
-    : { warmSeconds: 1, settleSeconds: 1, mostTries: 3 };
+    : { warmSeconds: usualWarmSeconds, settleSeconds: 1, mostTries: 3 };
   return { peers, rounds, seconds, ...effort, connections, idleConnections, smoke, folder, progress };
 }
 
