@@ -23,6 +23,8 @@ const SCRIPTS = [
 ];
 
 export interface RabbitServer extends BrokerServer {
+  /** With all of its data. */
+  readonly folder: string;
   /** Whether its disk is short of room, as it says: publishers are blocked until it is not. */
   diskAlarm(isOn: boolean): Promise<void>;
   /** On a channel that is opened from now on: a larger message ends it. */
@@ -86,6 +88,7 @@ export async function startRabbit(): Promise<RabbitServer> {
   let child = await launch();
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
+    folder: join(folder, 'data'),
     pause: () => signal(child, 'SIGSTOP'),
     resume: () => signal(child, 'SIGCONT'),
     async kill() {

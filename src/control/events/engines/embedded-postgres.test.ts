@@ -31,6 +31,12 @@ engineSuite({
     };
     return engine;
   },
+  async lose(stream) {
+    const store = await openStore<EventTables>(url);
+    await store.db.deleteFrom('event_log').where('stream', '=', stream).execute();
+    await store.db.deleteFrom('event_streams').where('name', '=', stream).execute();
+    await store.close();
+  },
   knowsKeys: true,
   givesPositions: true,
   trimsByCount: true,

@@ -27,9 +27,32 @@ async function open(streams: readonly StreamSettings[], wallMs?: () => number): 
   return engine;
 }
 
-engineSuite({ name: 'embedded (SQLite)', open, knowsKeys: true, givesPositions: true, trimsByCount: true });
+/** All rows of a stream are deleted beneath those who use it. */
+async function lose(stream: string): Promise<void> {
+  const store = await openStore<EventTables>(`sqlite:${folder}/events.db`);
+  await store.db.deleteFrom('event_log').where('stream', '=', stream).execute();
+  await store.db.deleteFrom('event_streams').where('name', '=', stream).execute();
+  await store.close();
+}
+
+engineSuite({ name: 'embedded (SQLite)', open, lose, knowsKeys: true, givesPositions: true, trimsByCount: true });
 
 const NEVER = 600_000;
+
+test('where only the row of a stream was deleted, it goes on behind the events that are there', async (t) => {
+  const settings = streamSettings({ name: 'rowless', maxBytes: 3_000 });
+  const engine = await open([settings]);
+  t.after(() => engine.stop());
+  const data = Buffer.alloc(500);
+  for (let i = 0; i < 3; i++) await engine.publish('rowless', event(`e${i}`, { data }), NEVER);
+  const store = await openStore<EventTables>(`sqlite:${folder}/events.db`);
+  await store.db.deleteFrom('event_streams').where('name', '=', 'rowless').execute();
+  await store.close();
+  assert.equal((await engine.publish('rowless', event('e3', { data }), NEVER)).position, '4');
+  for (let i = 4; i < 12; i++) await engine.publish('rowless', event(`e${i}`, { data }), NEVER);
+  const left = await readAll(engine, 'rowless');
+  assert.ok(left.length < 6 && left.at(-1)!.position === '12', 'bytes of those before count');
+});
 
 test('events older than the stream keeps them are removed, by the time they came', async (t) => {
   let nowMs = 1_000_000;

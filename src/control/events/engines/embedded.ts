@@ -79,12 +79,25 @@ export class EmbeddedEngine implements EventEngine {
     });
     for (const stream of streams) {
       this.#streams.set(stream.name, stream);
-      await this.#store.db
-        .insertInto('event_streams')
-        .values({ name: stream.name, last: 0, bytes: 0 })
-        .onConflict((conflict) => conflict.doNothing())
-        .execute();
+      await this.#makeStream(this.#store.db, stream.name);
     }
+  }
+
+  /** Goes on behind the events that there are. */
+  async #makeStream(db: Pick<Trx, 'selectFrom' | 'insertInto'>, name: string): Promise<void> {
+    const { last, bytes } = await db
+      .selectFrom('event_log')
+      .select([
+        sql<number | null>`max(position)`.as('last'),
+        sql<number | null>`sum(length(data) + length(attributes))`.as('bytes'),
+      ])
+      .where('stream', '=', name)
+      .executeTakeFirstOrThrow();
+    await db
+      .insertInto('event_streams')
+      .values({ name, last: Number(last ?? 0), bytes: Number(bytes ?? 0) })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
   }
 
   publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
@@ -176,12 +189,20 @@ export class EmbeddedEngine implements EventEngine {
     indices: readonly number[],
   ): Promise<boolean> {
     // Taken first: it is the lock, after which nobody else can add an event with one of these ids.
-    const { last } = await trx
-      .updateTable('event_streams')
-      .set({ last: sql`last + ${events.length}` })
-      .where('name', '=', stream)
-      .returning('last')
-      .executeTakeFirstOrThrow();
+    const take = (): Promise<{ last: number } | undefined> =>
+      trx
+        .updateTable('event_streams')
+        .set({ last: sql`last + ${events.length}` })
+        .where('name', '=', stream)
+        .returning('last')
+        .executeTakeFirst();
+    let taken = await take();
+    if (taken === undefined) {
+      // Somebody emptied the table beneath the gateway.
+      await this.#makeStream(trx, stream);
+      taken = (await take())!;
+    }
+    const { last } = taken;
     const positions = await this.#positionsOfKeyed(trx, stream, events);
     let next = Number(last) - events.length + 1;
     let bytes = 0;

@@ -4,7 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { OlderCopy } from '../../../../test/support/older-copy.ts';
 import { until } from '../../../../test/support/until.ts';
+import { cursorOf, readCursor } from '../subscribe/cursor.ts';
+import { Feed } from '../subscribe/feed.ts';
 import { comparePositions, type EventEngine, type NewEvent, type StoredEvent, type StreamSettings } from './engine.ts';
 
 export interface EngineUnderTest {
@@ -23,6 +26,8 @@ export interface EngineUnderTest {
   readonly foreign?: (stream: string) => Promise<void>;
   /** Somebody removes the stream with all that is in it; absent: the test cannot. */
   readonly lose?: (stream: string) => Promise<void>;
+  /** The server can be put back to what it was; absent: the test cannot. */
+  readonly copy?: OlderCopy;
   /** Keeps to `maxEvents` exactly enough for a test. */
   readonly trimsByCount: boolean;
 }
@@ -148,6 +153,46 @@ export function engineSuite(engine: EngineUnderTest): void {
       const goesOn = comparePositions(positions[20]!, positions[19]!) > 0;
       assert.ok(goesOn || gaps > 0, 'it is told that positions begin anew');
       assert.equal(one.problem, null);
+    });
+
+  if (lose !== undefined)
+    test(`${name}: who comes back to a stream that was removed, and has passed the place since, is not served as before`, async (t) => {
+      const { stream, engine: one } = await opened(t);
+      for (let i = 0; i < 3; i++) await one.publish(stream, event(`old${i}`, at(i)), NEVER);
+      const former = (await readAll(one, stream)).map((each) => cursorOf('tag', each));
+      await lose(stream);
+      for (let i = 0; i < 6; i++) await retried(() => one.publish(stream, event(`new${i}`, at(i)), 5_000));
+      const present = (await readAll(one, stream)).map((each) => cursorOf('tag', each));
+      assert.equal(present.length, 6);
+      for (const cursor of former) assert.ok(await hearsOfGap(one, stream, cursor), cursor);
+      for (const cursor of present) assert.ok(!(await hearsOfGap(one, stream, cursor)), cursor);
+    });
+
+  const { copy } = engine;
+  if (copy !== undefined)
+    test(`${name}: restored from an older copy and written on past the former end: nothing is missed, and gaps are told`, async (t) => {
+      const { stream, engine: one } = await opened(t);
+      const seen: string[] = [];
+      const tail = one.tail(stream, null, collect(seen));
+      t.after(async () => tail.stop());
+      for (let i = 0; i < 4; i++) await one.publish(stream, event(`kept${i}`), NEVER);
+      await until(() => seen.length === 4, 'the first', 20_000);
+      await copy.save();
+      for (let i = 0; i < 4; i++) await retried(() => one.publish(stream, event(`lost${i}`, at(i)), 5_000));
+      await until(() => seen.includes('lost3'), 'the last', 60_000);
+      const former = (await readAll(one, stream)).map((each) => cursorOf('tag', each));
+      await copy.restore();
+      const { engine: other } = await opened(t, { name: stream });
+      for (let i = 0; i < 8; i++) await retried(() => other.publish(stream, event(`new${i}`, at(i)), 5_000));
+      await until(() => seen.includes('new7'), 'the tail goes on', 60_000);
+      const news = seen.filter((id, index) => id.startsWith('new') && seen.indexOf(id) === index);
+      assert.deepEqual(news, ['new0', 'new1', 'new2', 'new3', 'new4', 'new5', 'new6', 'new7']);
+      assert.ok(seen.indexOf('gap', seen.indexOf('lost3')) > 0, seen.join());
+      const ids = (await readAll(one, stream)).map(({ id }) => id);
+      assert.deepEqual(ids.slice(0, 5), ['kept0', 'kept1', 'kept2', 'kept3', 'new0']);
+      // The last of what was kept has what is new behind it, and nobody can say what is not there any more.
+      assert.ok(!(await hearsOfGap(one, stream, former[1]!)));
+      for (const cursor of former.slice(4)) assert.ok(await hearsOfGap(one, stream, cursor), cursor);
     });
 
   const { foreign } = engine;
@@ -329,6 +374,23 @@ export async function readAll(engine: EventEngine, stream: string, page = 100): 
     const { events } = await engine.read(stream, all.at(-1)?.position ?? null, page);
     if (events.length === 0) return all;
     all.push(...events);
+  }
+}
+
+/** Of a time of its own, as events of publishers are. */
+function at(index: number): Partial<NewEvent> {
+  return { attributes: { type: 't', source: '/s', time: new Date(Date.now() + index).toISOString() } };
+}
+
+/** Whether a client that comes back with a cursor is told that events are missing. */
+async function hearsOfGap(engine: EventEngine, stream: string, text: string): Promise<boolean> {
+  const cursor = readCursor('tag', text)!;
+  const feed = new Feed(engine, stream);
+  await retried(() => feed.start());
+  try {
+    return (await feed.isLost(cursor)) || (await engine.read(stream, cursor.position, 10)).hasGap;
+  } finally {
+    feed.stop();
   }
 }
 

@@ -18,7 +18,7 @@ import type {
 } from './engine.ts';
 import { EngineFault, within } from './engine.ts';
 import { eventOfRecord, recordOf } from './kafka-records.ts';
-import { catchUp, type Place } from './paging-tail.ts';
+import { beginAnewIfOther, catchUp, moveTo, type Place } from './paging-tail.ts';
 
 type Library = typeof import('@platformatic/kafka');
 
@@ -256,7 +256,7 @@ class KafkaTail implements Tail {
   constructor(engine: KafkaEngine, stream: string, after: string | null, handler: TailHandler, gone: () => void) {
     this.#engine = engine;
     this.#stream = stream;
-    this.#place = { after };
+    this.#place = { after, print: null };
     this.#handler = handler;
     this.#gone = gone;
   }
@@ -287,14 +287,16 @@ class KafkaTail implements Tail {
       read: (after: string | null, limit: number) => engine.read(this.#stream, after, limit),
       latest: () => engine.latest(this.#stream),
     };
-    await catchUp(paged, this.#place, this.#handler, () => this.#stopped);
+    const isStopped = (): boolean => this.#stopped;
+    await beginAnewIfOther(paged, this.#place, this.#handler, isStopped);
+    if (!this.#stopped) await catchUp(paged, this.#place, this.#handler, isStopped);
     if (this.#stopped) return 0n;
     const { after } = this.#place;
     return after === null ? await engine.oldest(this.#stream) : BigInt(after) + 1n;
   }
 
   #hand(events: readonly StoredEvent[]): void {
-    this.#place.after = events.at(-1)!.position;
+    moveTo(this.#place, events.at(-1)!);
     this.#handler.onEvents(events);
   }
 

@@ -8,7 +8,7 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { StoredEvent, Tail, TailHandler } from './engine.ts';
 import { placeOf } from './nats-pages.ts';
-import { catchUp, type PagedStream, type Place } from './paging-tail.ts';
+import { beginAnewIfOther, catchUp, moveTo, type PagedStream, type Place } from './paging-tail.ts';
 
 const PAGE = 500;
 const AGAIN_AFTER_MS = 250;
@@ -42,7 +42,7 @@ export class NatsTail implements Tail {
 
   constructor(stream: Followed, after: string | null, handler: TailHandler, gone: () => void) {
     this.#stream = stream;
-    this.#place = { after };
+    this.#place = { after, print: null };
     this.#handler = handler;
     this.#gone = gone;
     void this.#run();
@@ -57,7 +57,9 @@ export class NatsTail implements Tail {
     while (!this.#stopped) {
       try {
         if (this.#stream.line() !== null) {
-          await catchUp(this.#stream, this.#place, this.#handler, () => this.#stopped);
+          const isStopped = (): boolean => this.#stopped;
+          await beginAnewIfOther(this.#stream, this.#place, this.#handler, isStopped);
+          if (!this.#stopped) await catchUp(this.#stream, this.#place, this.#handler, isStopped);
           if (!this.#stopped) await this.#follow();
         }
       } catch {
@@ -112,7 +114,7 @@ export class NatsTail implements Tail {
         found = [];
         const last = events.at(-1);
         if (this.#stopped || last === undefined) return;
-        this.#place.after = last.position;
+        moveTo(this.#place, last);
         this.#handler.onEvents(events);
       };
       const subscription = connection.subscribe(inbox, {

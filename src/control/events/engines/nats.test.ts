@@ -1,12 +1,13 @@
 /** NATS JetStream, by a real server that is killed in the middle of it. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { type BrokerServer, startNats } from '../../../../test/support/nats.ts';
+import { type NatsServer, startNats } from '../../../../test/support/nats.ts';
+import { olderCopy } from '../../../../test/support/older-copy.ts';
 import { until } from '../../../../test/support/until.ts';
 import { engineSuite, event, readAll, streamSettings } from './engine.suite.ts';
 import { NatsEngine } from './nats.ts';
 
-let server: BrokerServer;
+let server: NatsServer;
 before(async () => {
   server = await startNats();
 });
@@ -20,6 +21,10 @@ engineSuite({
     return engine;
   },
   outage: { kill: () => server.kill(), back: () => server.start() },
+  copy: olderCopy(
+    () => server,
+    () => server.folder,
+  ),
   async foreign(stream) {
     const { connect } = await import('@nats-io/transport-node');
     const connection = await connect({ servers: server.url.replace('nats://', '') });

@@ -3,7 +3,15 @@
  * in order, each event once, whatever happens to the engine in between. For engines that can say that something is new
  * more easily than they can hand it over.
  */
-import { comparePositions, type Page, type Tail, type TailHandler } from './engine.ts';
+import {
+  comparePositions,
+  type Page,
+  positionBefore,
+  type StoredEvent,
+  type Tail,
+  type TailHandler,
+} from './engine.ts';
+import { printOf } from './event-print.ts';
 
 export interface PagedStream {
   read(after: string | null, limit: number): Promise<Page>;
@@ -30,6 +38,44 @@ async function afterGap(
 /** Everything up to here was handed over; null: nothing, of a stream that is read from its oldest event on. */
 export interface Place {
   after: string | null;
+  /** Of the event at `after` (event-print.ts); null: none is known. */
+  print: string | null;
+}
+
+export function moveTo(place: Place, last: StoredEvent): void {
+  place.after = last.position;
+  place.print = printOf(last);
+}
+
+/**
+ * After a break: whether another event has the position of the last one that was handed over. The stream was begun anew
+ * then, or restored from an older copy, and has passed the place meanwhile. Finds out what is there when nothing is
+ * known of it.
+ */
+export async function isOther(stream: Pick<PagedStream, 'read'>, place: Place): Promise<boolean> {
+  const { after } = place;
+  if (after === null) return false;
+  const { events } = await stream.read(positionBefore(after), 1);
+  const [there] = events;
+  // One that is gone is what gaps are told of.
+  if (there === undefined || there.position !== after) return false;
+  const print = printOf(there);
+  if (place.print !== null) return place.print !== print;
+  place.print = print;
+  return false;
+}
+
+/** Everything that there is now is new. */
+export async function beginAnewIfOther(
+  stream: Pick<PagedStream, 'read'>,
+  place: Place,
+  handler: TailHandler,
+  isStopped: () => boolean,
+): Promise<void> {
+  if (!(await isOther(stream, place)) || isStopped()) return;
+  place.after = null;
+  place.print = null;
+  handler.onGap();
 }
 
 /**
@@ -49,13 +95,14 @@ export async function catchUp(
     if (hasGap) handler.onGap();
     const last = events.at(-1);
     if (last !== undefined) {
-      place.after = last.position;
+      moveTo(place, last);
       handler.onEvents(events);
       if (shortIsEnd && events.length < PAGE) return;
       continue;
     }
     if (!hasGap) return;
     const next = await afterGap(stream, place.after);
+    if (next.after !== place.after) place.print = null;
     place.after = next.after;
     if (!next.hasMore) return;
   }
@@ -70,6 +117,8 @@ export class PagingTail implements Tail {
   readonly #place: Place;
   #looking = false;
   #again = false;
+  /** The engine was away, or nothing was read yet. */
+  #mayBeOther = true;
   #stopped = false;
 
   /** `everyMs` is asked each time. */
@@ -81,7 +130,7 @@ export class PagingTail implements Tail {
     gone: () => void,
   ) {
     this.#stream = stream;
-    this.#place = { after };
+    this.#place = { after, print: null };
     this.#handler = handler;
     this.#gone = gone;
     this.#everyMs = everyMs;
@@ -105,8 +154,12 @@ export class PagingTail implements Tail {
     while (this.#again && !this.#stopped) {
       this.#again = false;
       try {
+        if (this.#mayBeOther) await beginAnewIfOther(this.#stream, this.#place, this.#handler, () => this.#stopped);
+        if (this.#stopped) break;
+        this.#mayBeOther = false;
         await catchUp(this.#stream, this.#place, this.#handler, () => this.#stopped, true);
       } catch {
+        this.#mayBeOther = true;
         // The engine is away: the next look tries again, and its publishers report it.
       }
     }

@@ -1,6 +1,7 @@
 /** RabbitMQ stream queues, by a real server that is killed in the middle of it. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { olderCopy } from '../../../../test/support/older-copy.ts';
 import { type RabbitServer, startRabbit } from '../../../../test/support/rabbitmq.ts';
 import { until } from '../../../../test/support/until.ts';
 import { engineSuite, event } from './engine.suite.ts';
@@ -58,6 +59,10 @@ engineSuite({
     kill: () => server.kill(),
     back: () => server.start(),
   },
+  copy: olderCopy(
+    () => server,
+    () => server.folder,
+  ),
   async foreign(stream) {
     const { Connection } = await import('rabbitmq-client');
     const connection = new Connection(server.url);

@@ -22,6 +22,7 @@ import type {
 } from './engine.ts';
 import { EngineFault, within } from './engine.ts';
 import { foreignEvent, readFacts } from './foreign-event.ts';
+import { isOther, moveTo, type Place } from './paging-tail.ts';
 
 const MARK = 'gatehouse.mark';
 const PREFETCH = 200;
@@ -332,6 +333,8 @@ class RabbitTail implements Tail {
   readonly #handler: TailHandler;
   readonly #gone: () => void;
   #after: bigint | null;
+  /** The newest event, which may lie before marks. */
+  readonly #place: Place = { after: null, print: null };
   #channel: Channel | null = null;
   #stopped = false;
 
@@ -363,11 +366,21 @@ class RabbitTail implements Tail {
     }
   }
 
-  /** A queue that ends before what was read of it was begun anew, and everything in it is new. */
+  /**
+   * A queue that ends before what was read of it, or has another event there, was begun anew or restored from an older
+   * copy, and everything in it is new.
+   */
   async #lookForAnother(): Promise<void> {
-    if (this.#after === null || (await this.#engine.end(this.#stream)) > this.#after) return;
+    if (this.#after === null) return;
+    const isShorter = (await this.#engine.end(this.#stream)) <= this.#after;
+    const paged = {
+      read: (after: string | null, limit: number) => this.#engine.read(this.#stream, after, limit),
+    };
+    if (!isShorter && !(await isOther(paged, this.#place))) return;
     if (this.#stopped) return;
     this.#after = null;
+    this.#place.after = null;
+    this.#place.print = null;
     this.#handler.onGap();
   }
 
@@ -375,7 +388,10 @@ class RabbitTail implements Tail {
     if (this.#stopped || (this.#after !== null && offset <= this.#after)) return;
     if (this.#after !== null && offset > this.#after + 1n) this.#handler.onGap();
     this.#after = offset;
-    if (markOf(message) === undefined) this.#handler.onEvents([eventOf(this.#stream, message, offset)]);
+    if (markOf(message) !== undefined) return;
+    const event = eventOf(this.#stream, message, offset);
+    moveTo(this.#place, event);
+    this.#handler.onEvents([event]);
   }
 
   stop(): void {

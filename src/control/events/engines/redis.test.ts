@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
+import { olderCopy } from '../../../../test/support/older-copy.ts';
 import { type RedisServer, startDurableRedis } from '../../../../test/support/redis.ts';
 import { connectRedis, parseRedisUrl } from '../../../base/redis.ts';
 import { engineSuite, event, readAll, streamSettings } from './engine.suite.ts';
@@ -21,6 +22,10 @@ engineSuite({
     return engine;
   },
   outage: { kill: () => server.kill(), back: () => server.start() },
+  copy: olderCopy(
+    () => server,
+    async () => (await server.command('CONFIG', 'GET', 'dir')).split('\r\n').at(-1)!,
+  ),
   async foreign(stream) {
     const redis = await connectRedis(parseRedisUrl(server.url), 'gatehouse-test', false);
     if (redis.status !== 'ready') await once(redis, 'ready');

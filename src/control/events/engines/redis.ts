@@ -110,21 +110,34 @@ export class RedisEngine implements EventEngine {
   }
 
   async read(stream: string, after: string | null, limit: number): Promise<Page> {
-    const from = after === null ? '-' : `(${after}`;
-    const entries = await this.#ask(READ_TIMEOUT_MS, (redis) =>
-      redis.callBuffer('XRANGE', eventsKey(stream), from, '+', 'COUNT', limit),
-    );
-    const events = (entries as Entry[]).map((entry) => eventOf(stream, entry));
-    return { events, hasGap: after !== null && (await this.hasGapAfter(stream, after, events.length === 0)) };
+    if (after === null) return { events: await this.#range(stream, '-', '+', limit), hasGap: false };
+    const found = await this.#range(stream, after, '+', limit + 1);
+    const isThere = found[0]?.position === after;
+    const events = isThere ? found.slice(1) : found.slice(0, limit);
+    return { events, hasGap: await this.#isGap(stream, after, isThere) };
   }
 
-  /** Was something behind a position removed, or is it ahead of the stream? */
-  async hasGapAfter(stream: string, after: string, isEnd: boolean): Promise<boolean> {
+  async #range(stream: string, from: string, to: string, limit: number): Promise<StoredEvent[]> {
+    const entries = await this.#ask(READ_TIMEOUT_MS, (redis) =>
+      redis.callBuffer('XRANGE', eventsKey(stream), from, to, 'COUNT', limit),
+    );
+    return (entries as Entry[]).map((entry) => eventOf(stream, entry));
+  }
+
+  /** Was something behind a position removed, or is it none of the stream? */
+  async hasGapAfter(stream: string, after: string): Promise<boolean> {
+    const there = await this.#range(stream, after, after, 1);
+    return await this.#isGap(stream, after, there.length > 0);
+  }
+
+  /**
+   * What the gateway removes it removes from the oldest on, and writes down. An entry that is gone otherwise went with
+   * all of the stream, or is none of the copy that it was restored from: what lay behind it is gone as well.
+   */
+  async #isGap(stream: string, after: string, isThere: boolean): Promise<boolean> {
     const removed = await this.#ask(READ_TIMEOUT_MS, (redis) => redis.hget(factsKey(stream), 'removed'));
-    if (removed !== null && comparePositions(after, removed) < 0) return true;
-    if (!isEnd) return false;
-    const latest = await this.latest(stream);
-    return latest === null || comparePositions(after, latest) > 0;
+    const difference = removed === null ? 1 : comparePositions(after, removed);
+    return difference < 0 || (difference > 0 && !isThere);
   }
 
   async latest(stream: string): Promise<string | null> {
@@ -203,11 +216,7 @@ class RedisTail implements Tail {
           mayHaveMissed = true;
           continue;
         }
-        if (
-          mayHaveMissed &&
-          this.#after !== null &&
-          (await this.#engine.hasGapAfter(this.#stream, this.#after, true))
-        ) {
+        if (mayHaveMissed && this.#after !== null && (await this.#engine.hasGapAfter(this.#stream, this.#after))) {
           this.#handler.onGap();
           const { events } = await this.#engine.read(this.#stream, null, 1);
           const [oldest] = events;

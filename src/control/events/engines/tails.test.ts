@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Scope } from '../../../../test/support/scope.ts';
+import { until } from '../../../../test/support/until.ts';
 import type { Page, StoredEvent, Tail, TailHandler } from './engine.ts';
 import { type Followed, NatsTail } from './nats-tail.ts';
 import { PagingTail } from './paging-tail.ts';
@@ -56,6 +57,32 @@ class ShorterThanBefore extends BegunAnew {
   }
 }
 
+/** Away for a moment, and then begun anew and longer than before: other events have the positions of those before. */
+class LongerThanBefore extends BegunAnew {
+  override readonly events: StoredEvent[] = Array.from({ length: 12 }, (_, i) => stored(`old${i + 1}`, i + 1));
+  #reads = 0;
+
+  override async read(after: string | null): Promise<Page> {
+    this.#reads++;
+    // The event at the place, the page behind it, and its end.
+    if (this.#reads === 4) {
+      for (const [i] of this.events.entries()) this.events[i] = stored(`new${i + 1}`, i + 1);
+      this.events.push(stored('new13', 13));
+      throw new Error('away');
+    }
+    const from = Number(after ?? 0);
+    return { events: this.events.filter(({ position }) => Number(position) > from), hasGap: false };
+  }
+
+  override async latest(): Promise<string> {
+    return String(this.events.length);
+  }
+}
+
+function stored(id: string, position: number): StoredEvent {
+  return { ...FACTS, id, position: String(position) };
+}
+
 const TAILS: Readonly<Record<string, (stream: BegunAnew, handler: TailHandler) => Tail>> = {
   NatsTail: (stream, handler) => new NatsTail(stream, '9', handler, () => {}),
   PagingTail: (stream, handler) => {
@@ -87,6 +114,22 @@ for (const [name, make] of Object.entries(TAILS)) {
     const { seen, gaps } = await follow(t, new BegunAnew());
     assert.deepEqual(seen, ['1']);
     assert.ok(gaps > 0);
+  });
+
+  test(`${name}: of a stream that was begun anew and has passed the place of who follows it, everything is new`, async (t) => {
+    const stream = new LongerThanBefore();
+    const ids: string[] = [];
+    const tail = make(stream, {
+      onEvents: (events) => void ids.push(...events.map(({ id }) => id)),
+      onGap: () => void ids.push('gap'),
+    });
+    t.after(() => tail.stop());
+    await until(() => {
+      if (tail instanceof PagingTail) tail.look();
+      return ids.includes('new13');
+    }, 'the newest');
+    const news = Array.from({ length: 13 }, (_, i) => `new${i + 1}`);
+    assert.deepEqual(ids, ['old10', 'old11', 'old12', 'gap', ...news]);
   });
 
   test(`${name}: of a stream that ends before the place of who follows it, everything is new`, async (t) => {

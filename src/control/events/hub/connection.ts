@@ -9,7 +9,7 @@
 import { subjectProblem } from '../../../data/contract/subjects.ts';
 import { comparePositions } from '../engines/engine.ts';
 import { dataText, isJsonType, isNestedDeeper } from '../event-json.ts';
-import { readCursor, writeCursor } from '../subscribe/cursor.ts';
+import { type Cursor, cursorOf, readCursor, writeCursor } from '../subscribe/cursor.ts';
 import type { Feed, Reader } from '../subscribe/feed.ts';
 import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import type { Hub, HubClient, HubEnd } from './hub.ts';
@@ -87,12 +87,12 @@ export class HubConnection implements HubClient {
 
   /** Where it is in all of its topics: what it resumes from. */
   get #position(): string | undefined {
-    let least: string | null = null;
+    let least: Cursor | null = null;
     for (const { reader } of this.#subscriptions.values()) {
-      const { position } = reader;
-      if (position !== null && (least === null || comparePositions(position, least) < 0)) least = position;
+      const { cursor } = reader;
+      if (cursor !== null && (least === null || comparePositions(cursor.position, least.position) < 0)) least = cursor;
     }
-    return least === null ? undefined : writeCursor(this.#hub.tag, least);
+    return least === null ? undefined : writeCursor(this.#hub.tag, least.position, least.print);
   }
 
   /** The caller is known from now on: topics that clients join by themselves are joined. */
@@ -306,8 +306,8 @@ export class HubConnection implements HubClient {
 
 /** Null: a place that the stream does not have, or has no more. */
 export async function placeIn(feed: Feed, tag: string, after: string): Promise<string | null> {
-  const position = readCursor(tag, after);
-  return position === null || (await feed.isAhead(position)) ? null : position;
+  const cursor = readCursor(tag, after);
+  return cursor === null || (await feed.isLost(cursor)) ? null : cursor.position;
 }
 
 function parse(text: string): Message | null {
@@ -331,7 +331,7 @@ export function frameOf(entry: FeedEntry, isEnveloped: boolean, tag: string): Bu
   return entry.once('hub v1', (event) => {
     const text = dataText(event);
     const data = isJsonType(event.contentType) ? text : JSON.stringify(text);
-    const head = { type: 'message', topic: event.subject, id: writeCursor(tag, event.position) };
+    const head = { type: 'message', topic: event.subject, id: cursorOf(tag, event) };
     return Buffer.from(`${JSON.stringify(head).slice(0, -1)},"data":${data}}`);
   });
 }

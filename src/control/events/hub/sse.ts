@@ -6,7 +6,7 @@
 import { type SubjectTest, subjectProblem } from '../../../data/contract/subjects.ts';
 import { invalid, REFUSALS, type Refusal } from '../http.ts';
 import type { ChannelRequest } from '../link/request.ts';
-import { writeCursor } from '../subscribe/cursor.ts';
+import { cursorOf, writeCursor } from '../subscribe/cursor.ts';
 import type { Reader } from '../subscribe/feed.ts';
 import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import { SseStream } from '../subscribe/sse-stream.ts';
@@ -122,10 +122,10 @@ class SseClient implements HubClient {
 }
 
 function sseFrame(entry: FeedEntry, isEnveloped: boolean, tag: string): Buffer {
-  return entry.once(isEnveloped ? 'hub sse v1' : 'hub sse plain', ({ position }) => {
+  return entry.once(isEnveloped ? 'hub sse v1' : 'hub sse plain', (event) => {
     const lines = frameOf(entry, isEnveloped, tag)
       .toString()
       .replace(/\r\n|\r|\n/g, '\ndata: ');
-    return Buffer.from(`id: ${writeCursor(tag, position)}\ndata: ${lines}\n\n`);
+    return Buffer.from(`id: ${cursorOf(tag, event)}\ndata: ${lines}\n\n`);
   });
 }

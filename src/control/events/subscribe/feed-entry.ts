@@ -1,5 +1,6 @@
 /** An event with what is made of it, such as its frame, once for all readers. */
 import type { StoredEvent } from '../engines/engine.ts';
+import { printOf } from '../engines/event-print.ts';
 
 /** Of an event's objects, beside its data. */
 const OWN_BYTES = 500;
@@ -9,6 +10,7 @@ export class FeedEntry {
   /** Nearly always all readers want the same: a map is made for the second thing. */
   #name = '';
   #first: Buffer | null = null;
+  #print: string | null = null;
   #more: Map<string, Buffer> | null = null;
 
   constructor(event: StoredEvent) {
@@ -18,6 +20,12 @@ export class FeedEntry {
   /** In memory, without what is made of it. */
   get bytes(): number {
     return this.event.data.byteLength + OWN_BYTES;
+  }
+
+  /** What tells it from another that has its position (event-print.ts). */
+  get print(): string {
+    this.#print ??= printOf(this.event);
+    return this.#print;
   }
 
   once(name: string, make: (event: StoredEvent) => Buffer): Buffer {

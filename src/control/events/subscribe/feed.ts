@@ -7,6 +7,7 @@
 import { Timings } from '../../../base/timings.ts';
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
 import { comparePositions, type EventEngine, positionBefore, type StoredEvent, type Tail } from '../engines/engine.ts';
+import type { Cursor } from './cursor.ts';
 import { FeedEntry } from './feed-entry.ts';
 import { firstAfter, Pages } from './pages.ts';
 
@@ -107,6 +108,30 @@ export class Feed {
     }
   }
 
+  /**
+   * The place of a client that comes again is none of this stream: it is ahead of it, or another event is there, since
+   * the stream was begun anew or restored from an older copy. What followed the client's event is not known. False
+   * while the engine cannot say.
+   */
+  async isLost({ position, print }: Cursor): Promise<boolean> {
+    if (await this.isAhead(position)) return true;
+    if (print === null) return false;
+    const before = positionBefore(position);
+    const index = this.indexAfter(before);
+    let there = index === null ? undefined : this.#ring[index];
+    if (there === undefined) {
+      try {
+        // The client goes on in this page, and who comes with it too.
+        const page = await this.pages.after(before);
+        there = page.entries[page.indexAfter(before)];
+      } catch {
+        return false;
+      }
+    }
+    // One that was removed is what gaps are told of.
+    return there !== undefined && there.event.position === position && there.print !== print;
+  }
+
   /** After `start`. `after`: a position, null for the oldest event kept, undefined for what comes from now on. */
   read(after: string | null | undefined, test: SubjectTest, sink: Sink, slow: SlowPolicy = 'catch-up'): Reader {
     const reader = new Reader(this, after === undefined ? this.#head : after, test, sink, slow, () => {
@@ -198,6 +223,8 @@ export class Reader {
   readonly #slow: SlowPolicy;
   readonly #gone: () => void;
   #position: string | null;
+  /** Of the event at the position; null: it is none's, or not known. */
+  #print: string | null = null;
   #isLive = false;
   #isPumping = false;
   #isClosed = false;
@@ -230,6 +257,11 @@ export class Reader {
     return this.#position;
   }
 
+  /** Where a client goes on that has what was handed over. */
+  get cursor(): Cursor | null {
+    return this.#position === null ? null : { position: this.#position, print: this.#print };
+  }
+
   /** The sink takes events again. */
   resume(): void {
     if (this.#isLive || this.#isPumping || this.#isClosed) return;
@@ -256,6 +288,7 @@ export class Reader {
   restart(position: string | null): void {
     if (!this.#isLive) this.#sink.gap();
     this.#position = position;
+    this.#print = null;
   }
 
   close(): void {
@@ -265,6 +298,12 @@ export class Reader {
     this.#isLive = false;
     clearTimeout(this.#again);
     this.#gone();
+  }
+
+  /** To a place whose event is not known. */
+  #moveTo(position: string | null): void {
+    if (position !== this.#position) this.#print = null;
+    this.#position = position;
   }
 
   /** False when the sink wants no more for now. */
@@ -278,6 +317,7 @@ export class Reader {
   #hand(entry: FeedEntry): boolean {
     const { position, subject } = entry.event;
     this.#position = position;
+    this.#print = entry.print;
     return this.#test(subject) ? this.#sink.event(entry) : true;
   }
 
@@ -319,7 +359,7 @@ export class Reader {
       this.close();
       return false;
     }
-    this.#position = this.#feed.base;
+    this.#moveTo(this.#feed.base);
     this.#sink.gap();
     return true;
   }
@@ -343,7 +383,7 @@ export class Reader {
       if (!this.#hand(entry) || this.#isClosed) return false;
     }
     // Nothing before the ring is left: the ring is where the stream goes on.
-    if (reachedRing) this.#position = base;
+    if (reachedRing) this.#moveTo(base);
     return true;
   }
 }

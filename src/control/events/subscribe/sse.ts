@@ -6,7 +6,7 @@ import type { SubscribeSettings } from '../../../data/contract/events.ts';
 import { compilePattern } from '../../../data/contract/subjects.ts';
 import { eventLines } from '../event-json.ts';
 import type { ChannelRequest } from '../link/request.ts';
-import { writeCursor } from './cursor.ts';
+import { cursorOf, writeCursor } from './cursor.ts';
 import type { Feed } from './feed.ts';
 import type { FeedEntry } from './feed-entry.ts';
 import { SseStream } from './sse-stream.ts';
@@ -74,5 +74,5 @@ class SseTransport implements Transport {
 }
 
 function frameOf(entry: FeedEntry, format: SubscribeSettings['format'], tag: string): Buffer {
-  return entry.once(NAMES[format], (event) => eventLines(`id: ${writeCursor(tag, event.position)}\n`, event, format));
+  return entry.once(NAMES[format], (event) => eventLines(`id: ${cursorOf(tag, event)}\n`, event, format));
 }

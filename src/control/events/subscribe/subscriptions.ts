@@ -96,9 +96,9 @@ export class Subscriptions {
     if (this.#open.size >= this.#limits().maxSubscribers) return FULL;
     const tag = streamTag(engine, settings.stream);
     const asked = askedPosition(request);
-    const position = asked === undefined ? undefined : readCursor(tag, asked);
+    const cursor = asked === undefined ? undefined : readCursor(tag, asked);
     // Last-Event-ID is sent by browsers whatever they were sent before; only what a person wrote is a mistake.
-    if (position === null && request.headers['last-event-id'] === undefined) {
+    if (cursor === null && request.headers['last-event-id'] === undefined) {
       return invalid(400, 'after', asked ?? '', 'the id of an event of this stream');
     }
     this.#perCaller.set(caller, open + 1);
@@ -110,9 +110,8 @@ export class Subscriptions {
       if (left > 0) this.#perCaller.set(caller, left);
       else this.#perCaller.delete(caller);
     };
-    const isAhead = typeof position === 'string' && (await feed.isAhead(position));
-    const isLost = position === null || isAhead;
-    const start = isLost ? null : (position ?? (settings.from === 'earliest' ? null : undefined));
+    const isLost = cursor === null || (cursor !== undefined && (await feed.isLost(cursor)));
+    const start = isLost ? null : (cursor?.position ?? (settings.from === 'earliest' ? null : undefined));
     return { tag, start, isLost, release, feed, settings: JSON.stringify(settings) };
   }
 

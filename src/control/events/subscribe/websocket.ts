@@ -11,7 +11,7 @@ import { dataText, eventJson } from '../event-json.ts';
 import type { Refusal } from '../http.ts';
 import { ChannelSocket } from '../link/channel-socket.ts';
 import type { ChannelRequest } from '../link/request.ts';
-import { writeCursor } from './cursor.ts';
+import { cursorOf, writeCursor } from './cursor.ts';
 import type { Feed, Reader } from './feed.ts';
 import type { FeedEntry } from './feed-entry.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
@@ -114,9 +114,12 @@ function messages(ws: WebSocket, transport: WebSocketTransport, reader: Reader, 
       return;
     }
     if (!isBinary && typeOf(data.toString()) === 'ping') {
-      const { position } = reader;
+      const { cursor } = reader;
       transport.send(
-        JSON.stringify({ type: 'pong', ...(position === null ? {} : { id: writeCursor(tag, position) }) }),
+        JSON.stringify({
+          type: 'pong',
+          ...(cursor === null ? {} : { id: writeCursor(tag, cursor.position, cursor.print) }),
+        }),
       );
       return;
     }
@@ -184,7 +187,7 @@ class WebSocketTransport implements Transport {
 function messageOf(entry: FeedEntry, format: SubscribeSettings['format'], tag: string): Buffer {
   return entry.once(`ws ${format}`, (event) => {
     if (format === 'data') return textFrame(Buffer.from(dataText(event)));
-    const id = JSON.stringify(writeCursor(tag, event.position));
+    const id = JSON.stringify(cursorOf(tag, event));
     return textFrame(Buffer.from(`{"type":"event","id":${id},"event":${eventJson(event)}}`));
   });
 }
