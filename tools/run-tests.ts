@@ -53,6 +53,7 @@ const WAITS = [
   'test/failures/full-disk',
   'test/failures/gateway-killed',
   'test/failures/redis-told-once',
+  'test/failures/stop-while-database-hangs',
   'test/failures/worker-dies-while-it-reloads',
   'test/integration/cluster-registry',
 ];

@@ -48,8 +48,21 @@ export class FeatureSet {
     for (const feature of this.all) await feature.audit?.(entry);
   }
 
-  async stop(): Promise<void> {
-    for (const feature of this.all) await feature.stop?.();
+  /**
+   * In turn. Together they have so long: what one of them waits for, such as a database that takes connections and
+   * answers nothing, must not keep the gateway from its end. False: one was not done by then.
+   */
+  async stop(withinMs: number): Promise<boolean> {
+    const late = Promise.withResolvers<false>();
+    const timer = setTimeout(late.resolve, withinMs, false).unref();
+    let isDone = true;
+    for (const feature of this.all) {
+      const stopped = Promise.resolve(feature.stop?.()).then(() => true);
+      stopped.catch(() => {});
+      isDone = (await Promise.race([stopped, late.promise])) && isDone;
+    }
+    clearTimeout(timer);
+    return isDone;
   }
 
   // --- what they show --------------------------------------------------------------------------------------------

@@ -62,6 +62,9 @@ const SETTLED_MS = 1_000;
 /** So long, at least, connections that are idle may ask once more and hear that it was the last time. */
 const LINGER_MS = 5_000;
 
+/** Longer than each of them waits by itself for what it has begun. */
+const FEATURES_STOP_MS = 10_000;
+
 /** Of this thread's garbage first, then of what all of them have freed. */
 function settle(): void {
   releaseMemory();
@@ -505,7 +508,8 @@ export class Primary implements OperatorHost {
     this.#features.draining();
     const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelayMs, LINGER_MS) : 0);
     await this.configuration.end();
-    await this.#features.stop();
+    if (!(await this.#features.stop(FEATURES_STOP_MS)))
+      this.log.warn('what a database or another server did not answer in time was not waited for', {});
     await this.#operations.close();
     for (const server of this.#builtins.values()) await server.close();
     await this.#control.close();

@@ -4,13 +4,19 @@
  * where a code exists.
  */
 
+import { readFailure } from '../../base/read-failure.ts';
+
 interface DriverError {
   readonly code?: unknown;
   readonly errcode?: unknown;
   readonly message?: unknown;
 }
 
+/** The store cannot be used at all; `cause` is what the driver said. */
+class StoreFault extends Error {}
+
 function read(error: unknown): { code: string; errcode: number; message: string } {
+  if (error instanceof StoreFault) return read(error.cause);
   const found = (typeof error === 'object' && error !== null ? error : {}) as DriverError;
   return {
     code: typeof found.code === 'string' ? found.code : '',
@@ -72,6 +78,42 @@ export function unavailableBecause(error: unknown): string {
     default:
       return `the database cannot be used (SQLite ${errcode})`;
   }
+}
+
+/**
+ * Why a store cannot be opened, for who starts the gateway: with its address, and what the server itself says where it
+ * says something. Other errors, such as a fault of our own, come back as they are.
+ */
+export function openFailure(where: string, error: unknown): unknown {
+  const words = openFailureWords(error);
+  if (words === null) return error;
+  return new StoreFault(`the database ${where} cannot be used: ${words}`, { cause: error });
+}
+
+const SOCKET_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  ECONNRESET: 'it closed the connection',
+  ETIMEDOUT: 'it does not answer in time',
+  EHOSTUNREACH: 'there is no way to its host',
+  ENETUNREACH: 'there is no way to its host',
+  ENOTFOUND: 'its host is not known',
+  EAI_AGAIN: 'no name server tells where its host is',
+};
+const SQLITE_WORDS: Readonly<Record<number, string>> = {
+  11: 'the file is damaged',
+  14: 'the file cannot be opened',
+  26: 'the file is no SQLite database',
+};
+
+function openFailureWords(error: unknown): string | null {
+  const { code, errcode, message } = read(error);
+  if (code === 'ERR_SQLITE_ERROR') return SQLITE_WORDS[errcode & 0xff] ?? unavailableBecause(error);
+  if (SOCKET_WORDS[code] !== undefined) return SOCKET_WORDS[code];
+  // SQLSTATE: the server's own words, such as those about a wrong password or a database that is not there.
+  if (/^[0-9A-Z]{5}$/.test(code)) return message;
+  if (typeof (error as NodeJS.ErrnoException | null)?.syscall === 'string') return readFailure(error);
+  if (/timeout|^Query read/.test(message) && WITHOUT_CODE.test(message)) return SOCKET_WORDS['ETIMEDOUT'] ?? null;
+  return WITHOUT_CODE.test(message) ? message : null;
 }
 
 /** True for a second row with the same unique key. */

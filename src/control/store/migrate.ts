@@ -4,6 +4,7 @@
  * start by each area and by `gatehouse migrate`.
  */
 import { sql, type Transaction } from 'kysely';
+import { openFailure } from './faults.ts';
 import type { Store, StoreDialect } from './store.ts';
 
 export interface Migration {
@@ -28,6 +29,7 @@ interface MigrationTable {
 /** Any fixed number: the name of the advisory lock that migrations take in PostgreSQL. */
 const LOCK = 4_711_026;
 
+/** Rejects with a `StoreFault` where the database cannot be reached or used. */
 export async function migrate(
   // biome-ignore lint/suspicious/noExplicitAny: the tables are what the migrations make
   store: Store<any>,
@@ -36,6 +38,20 @@ export async function migrate(
   wallMs: () => number = Date.now,
 ): Promise<MigrationReport> {
   checkOrder(area, migrations);
+  try {
+    return await run(store, area, migrations, wallMs);
+  } catch (error) {
+    throw openFailure(store.where, error);
+  }
+}
+
+async function run(
+  // biome-ignore lint/suspicious/noExplicitAny: the tables are what the migrations make
+  store: Store<any>,
+  area: string,
+  migrations: readonly Migration[],
+  wallMs: () => number,
+): Promise<MigrationReport> {
   return await (store as Store<MigrationTable>).transaction(async (trx) => {
     if (store.dialect === 'postgres') await sql`select pg_advisory_xact_lock(${LOCK})`.execute(trx);
     await trx.schema

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, describe, test } from 'node:test';
 import { sql } from 'kysely';
 import { until } from '../../../test/support/until.ts';
-import { isUnavailable, isUniqueViolation } from './faults.ts';
+import { isUnavailable, isUniqueViolation, openFailure } from './faults.ts';
 import { type Migration, migrate } from './migrate.ts';
 import { openStore, withoutSecret } from './store.ts';
 
@@ -190,6 +192,55 @@ describe('openStore', () => {
 
   test('keeps the password out of messages', () => {
     assert.equal(withoutSecret('postgres://u:secret@h/d?password=secret'), 'postgres://u:***@h/d?password=***');
+  });
+});
+
+describe('a store that cannot be opened is named with the reason', () => {
+  const failure = async (url: string): Promise<string> => {
+    const store = await openStore<Tables>(url, { busyTimeoutMs: 300 });
+    try {
+      await migrate(store, 'area', [counters]);
+    } catch (error) {
+      assert.ok(isUnavailable(error) || /SQLite|folder/.test(String(error)), String(error));
+      return String(error);
+    } finally {
+      await store.close();
+    }
+    return 'it was opened';
+  };
+
+  test('a file that is none, or no database', async () => {
+    const path = join(folder, 'words.txt');
+    writeFileSync(path, 'these are words, and no header of a database, at some length'.repeat(20));
+    assert.equal(
+      await failure(`sqlite:${path}`),
+      `Error: the database ${path} cannot be used: the file is no SQLite database`,
+    );
+    assert.equal(await failure(`sqlite:${folder}`), `Error: the database ${folder} cannot be used: it is a folder`);
+  });
+
+  test('a server that is away, that answers nothing, or whose host nobody knows', async (t) => {
+    const silent = createServer(() => {}).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    t.after(() => void silent.close());
+    const { port } = silent.address() as { port: number };
+    const said = (at: string, why: string) => `Error: the database postgres://a:***@${at}/x cannot be used: ${why}`;
+    for (const [at, why] of [
+      [`127.0.0.1:${port}`, 'it does not answer in time'],
+      ['127.0.0.1:1', 'nothing listens there'],
+      ['localhost:1', 'nothing listens there'],
+    ] as const)
+      assert.equal(await failure(`postgres://a:b@${at}/x`), said(at, why));
+  });
+
+  test('what the server itself says, and no fault of our own', () => {
+    const refused = Object.assign(new Error('password authentication failed for user "a"'), { code: '28P01' });
+    assert.equal(
+      String(openFailure('postgres://h/x', refused)),
+      'Error: the database postgres://h/x cannot be used: password authentication failed for user "a"',
+    );
+    const own = new TypeError('migrations of area: wrong');
+    assert.equal(openFailure('postgres://h/x', own), own);
   });
 });
 

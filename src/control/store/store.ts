@@ -41,6 +41,8 @@ export interface Listening {
 
 export interface Store<Tables> {
   readonly dialect: StoreDialect;
+  /** Its file, or its URL without the password, for messages. */
+  readonly where: string;
   /** For single statements. Inside `transaction` use the handle given there: this one throws a TypeError then. */
   readonly db: Kysely<Tables>;
   /**
@@ -95,7 +97,7 @@ export async function openStore<Tables>(url: string, options: StoreOptions = {})
     });
     const { PostgresListener } = await import('./postgres-listener.ts');
     const listen = (channel: string, heard: Heard): Listening => new PostgresListener(url, channel, heard, options.log);
-    return makeStore(db, 'postgres', owner, () => db.destroy(), listen);
+    return makeStore(db, 'postgres', withoutSecret(url), owner, () => db.destroy(), listen);
   }
   if (!url.startsWith('sqlite:')) {
     throw new TypeError(
@@ -107,7 +109,7 @@ export async function openStore<Tables>(url: string, options: StoreOptions = {})
   if (path === ':memory:') {
     const owner = {};
     const db = openSqlite<Tables>(path, busyTimeoutMs);
-    return makeStore(db, 'sqlite', owner, () => db.destroy());
+    return makeStore(db, 'sqlite', path, owner, () => db.destroy());
   }
   let shared = sqliteFiles.get(path);
   if (shared === undefined) {
@@ -116,7 +118,7 @@ export async function openStore<Tables>(url: string, options: StoreOptions = {})
   }
   shared.holders++;
   const held = shared;
-  return makeStore<Tables>(held.db, 'sqlite', path, async () => {
+  return makeStore<Tables>(held.db, 'sqlite', path, path, async () => {
     if (--held.holders > 0) return;
     sqliteFiles.delete(path);
     await held.db.destroy();
@@ -126,6 +128,7 @@ export async function openStore<Tables>(url: string, options: StoreOptions = {})
 function makeStore<Tables>(
   db: Kysely<Tables>,
   dialect: StoreDialect,
+  where: string,
   owner: unknown,
   release: () => Promise<void>,
   listen: (channel: string, heard: Heard) => Listening | null = () => null,
@@ -153,6 +156,7 @@ function makeStore<Tables>(
       return problem;
     },
     dialect,
+    where,
     listen,
     get db() {
       refuseInsideTransaction(owner);

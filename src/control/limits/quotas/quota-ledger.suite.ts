@@ -237,6 +237,7 @@ export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
       let isLineBroken = false;
       const deaf: Store<LimitTables> = {
         dialect: store.dialect,
+        where: store.where,
         db: store.db,
         listen: (channel, heard) => store.listen(channel, heard),
         ping: () => store.ping(),
