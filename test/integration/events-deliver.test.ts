@@ -303,6 +303,33 @@ test('a stream that begins anew takes nothing from what was kept of the former o
   assert.deepEqual(again.sort(), ['former-1', 'former-2', 'present-1', 'present-2', 'present-3']);
 });
 
+test('a stream that begins anew beneath a running gateway takes nothing from what waits for another attempt', {
+  timeout: 120_000,
+}, async (t) => {
+  let answer = 503;
+  const { got, upstream } = await receiver(t, () => answer);
+  const consumer = { backoff: '300ms', maxBackoff: '300ms', attempts: 100 };
+  const one = await start(t, upstream.url, consumer);
+  for (const id of ['former-1', 'former-2', 'former-3']) await publish(one, id, id);
+  await until(() => got.length >= 3, 'all are tried', SOON);
+  const { DatabaseSync } = await import('node:sqlite');
+  const file = readdirSync(one.folder, { recursive: true }).find((name) => String(name).endsWith('.db'))!;
+  const database = new DatabaseSync(join(one.folder, String(file)));
+  database.exec('pragma busy_timeout = 10000; begin immediate');
+  for (const table of ['event_log', 'event_streams']) database.exec(`delete from ${table}`);
+  database.exec('commit');
+  database.close();
+  for (const id of ['present-1', 'present-2']) await publish(one, id, id);
+  const bodies = (): string[] => got.map(({ body }) => (JSON.parse(body) as { data: string }).data);
+  await until(() => bodies().includes('present-2'), 'the new ones are tried', SOON);
+  answer = 204;
+  const from = got.length;
+  const wanted = ['former-1', 'former-2', 'former-3', 'present-1', 'present-2'];
+  const since = (): string[] => [...new Set(bodies().slice(from))].sort();
+  await until(() => since().length === 5, 'all are delivered', SOON);
+  assert.deepEqual(since(), wanted);
+});
+
 test('wrong consumers are refused with field, value and expectation', { timeout: 60_000 }, async (t) => {
   const { upstream } = await receiver(t);
   const refused = async (consumer: object, expected: RegExp): Promise<void> => {

@@ -30,6 +30,8 @@ export interface ConsumerParts {
 
 /** Several times in the life of a lease. */
 const TICK_MS = 2_000;
+/** Calls that have ended by their own timeout are counted. */
+const SETTLES_WITHIN_MS = 1_000;
 
 export class Consumer {
   readonly settings: ConsumerSettings;
@@ -39,6 +41,8 @@ export class Consumer {
   readonly #lease: Lease;
   #timer: NodeJS.Timeout | undefined;
   #run: DeliveryRun | null = null;
+  /** The stream was begun anew, and no run has begun since. */
+  #isAnew = false;
   #turn: Promise<void> = Promise.resolve();
   #problem: string | null = null;
   #isStopped = false;
@@ -66,6 +70,7 @@ export class Consumer {
     if (this.#isStopped) return;
     try {
       const isHeld = await this.#lease.take(this.settings.stream);
+      if (isHeld && this.#isAnew && this.#run !== null) await this.#leave(this.#run);
       if (isHeld && this.#run === null) await this.#begin();
       else if (isHeld) await this.#run?.lookForReplayed();
       else await this.#end(0);
@@ -79,9 +84,25 @@ export class Consumer {
 
   async #begin(): Promise<void> {
     const { deliveries, wallMs = Date.now, random = Math.random, ...parts } = this.#parts;
-    const run = new DeliveryRun({ ...parts, store: deliveries, wallMs, random });
-    await run.start();
+    const onBegunAnew = (): void => {
+      this.#isAnew = true;
+      void this.look();
+    };
+    const run = new DeliveryRun({ ...parts, store: deliveries, wallMs, random, onBegunAnew });
+    const isAnew = this.#isAnew;
+    this.#isAnew = false;
+    try {
+      await run.start(isAnew);
+    } catch (error) {
+      this.#isAnew ||= isAnew;
+      throw error;
+    }
     this.#run = run;
+  }
+
+  async #leave(run: DeliveryRun): Promise<void> {
+    await run.leave(this.settings.timeoutMs + SETTLES_WITHIN_MS);
+    this.#run = null;
   }
 
   async #end(waitMs: number): Promise<void> {

@@ -39,6 +39,8 @@ export interface RunParts {
   readonly counts: DeliveryCounts;
   readonly wallMs: () => number;
   readonly random: () => number;
+  /** The stream was begun anew: nothing more is taken. `leave` it for another run, which is `start`ed as one. */
+  readonly onBegunAnew: () => void;
 }
 
 interface Job {
@@ -98,14 +100,16 @@ export class DeliveryRun {
   #pauses = 0;
   #problem: string | null = null;
   #isOver = false;
+  /** Positions mean other events by now. */
+  #isLeft = false;
   #onIdle: (() => void) | null = null;
 
   constructor(parts: RunParts) {
     this.#parts = parts;
   }
 
-  /** Rejects when the store or the engine is away. */
-  async start(): Promise<void> {
+  /** Rejects when the store or the engine is away. `isAnew`: the stream was begun anew since the run before. */
+  async start(isAnew = false): Promise<void> {
     const { settings, store, streamTag, feed } = this.#parts;
     await feed.start();
     let position = await store.cursor(settings.name, streamTag);
@@ -115,11 +119,12 @@ export class DeliveryRun {
       await store.write(settings.name, streamTag, position, new Map());
     }
     // Of a stream that was lost and begun anew, everything is new.
-    const isLost = position !== null && (await feed.isAhead(position));
-    if (isLost) {
-      this.#onGap();
+    const isAhead = !isAnew && position !== null && (await feed.isAhead(position));
+    if (isAhead) this.#onGap();
+    if (isAnew || isAhead) {
       await store.setAside(settings.name);
       position = null;
+      await store.write(settings.name, streamTag, position, new Map());
     }
     for (const kept of await store.retries(settings.name)) this.#keep(kept);
     for (const { position: at, id } of await store.known(settings.name, 2 * WINDOW_EVENTS + MOST_KEPT))
@@ -132,6 +137,10 @@ export class DeliveryRun {
     this.#reader = feed.read(position, (subject) => tests.some((test) => test(subject)), {
       event: (entry) => this.#take(entry),
       gap: () => this.#onGap(),
+      begunAnew: () => {
+        this.#reader?.close();
+        this.#parts.onBegunAnew();
+      },
     });
   }
 
@@ -149,6 +158,19 @@ export class DeliveryRun {
   /** Why nothing is delivered at the moment, or null. */
   get problem(): string | null {
     return this.#problem;
+  }
+
+  /**
+   * Stops, and keeps what was taken and is not delivered as rows: the stream does not have it any more. Rejects when the
+   * store is away.
+   */
+  async leave(waitMs: number): Promise<void> {
+    await this.stop(waitMs);
+    for (const { event, attempts } of this.#outstanding.values())
+      this.#changes.set(event.position, { kind: 'put', event, state: 'retry', attempts, nextMs: 0, problem: null });
+    await this.#write();
+    this.#isLeft = true;
+    clearTimeout(this.#writeTimer);
   }
 
   /** Takes nothing more, waits for calls under way, at most so long, and writes down what became of them. */
@@ -434,7 +456,7 @@ export class DeliveryRun {
   }
 
   #writeSoon(afterMs = WRITE_AFTER_MS): void {
-    if (this.#writing !== null || this.#writeTimer !== undefined) return;
+    if (this.#writing !== null || this.#writeTimer !== undefined || this.#isLeft) return;
     this.#writeTimer = setTimeout(() => {
       this.#writeTimer = undefined;
       void this.#write().catch(() => {});

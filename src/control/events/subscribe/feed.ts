@@ -17,6 +17,8 @@ export interface Sink {
   event(entry: FeedEntry): boolean;
   /** Events are missing between the one before and the next. */
   gap(): void;
+  /** The stream was begun anew, and positions with it; behind `gap`. */
+  begunAnew?(): void;
   /** It is too slow for its policy; nothing follows. */
   tooSlow?(): void;
 }
@@ -289,6 +291,7 @@ export class Reader {
     if (!this.#isLive) this.#sink.gap();
     this.#position = position;
     this.#print = null;
+    this.#sink.begunAnew?.();
   }
 
   close(): void {
