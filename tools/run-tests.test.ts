@@ -24,6 +24,7 @@ function runTests(
   t: TestContext,
   files: Readonly<Record<string, string>>,
   more: Readonly<Record<string, string>> = {},
+  ...flags: string[]
 ) {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-run-tests-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -31,7 +32,7 @@ function runTests(
   const env: NodeJS.ProcessEnv = { ...process.env, ...more };
   delete env['NODE_TEST_CONTEXT'];
   const paths = Object.keys(files).map((name) => join(folder, name));
-  const { status, stdout } = spawnSync(process.execPath, [RUN_TESTS, ...paths], { env, encoding: 'utf8' });
+  const { status, stdout } = spawnSync(process.execPath, [RUN_TESTS, ...flags, ...paths], { env, encoding: 'utf8' });
   return { status, said: stdout };
 }
 
@@ -86,4 +87,42 @@ test('busy elsewhere', () => {
   const { status, said } = runTests(t, { 'busy.test.mjs': busy, 'good.test.mjs': GOOD });
   assert.equal(status, 0, said);
   assert.match(said, /The processor was used for \d+ s, by these most:\n +[2-9] s .*busy\.test\.mjs\n +\d s .*good/);
+});
+
+/** Fails where another file of its process has left something. */
+const TOUCHY = `import { test } from 'node:test';
+test('touchy', () => { if (globalThis.leftBehind) throw new Error('not alone'); });`;
+const LEAVES = `import { test } from 'node:test'; test('leaves', () => { globalThis.leftBehind = true; });`;
+
+test('files that share a process are run once where they pass', (t) => {
+  const { status, said } = runTests(t, { 'good.mjs': GOOD, 'good-too.mjs': GOOD }, {}, '--shared');
+  assert.equal(status, 0, said);
+  assert.doesNotMatch(said, /Once more/);
+});
+
+test('files that share a process may be named from the root of the checkout', (t) => {
+  const { status, said } = runTests(t, {}, {}, '--shared', 'src/base/ip.test.ts', 'src/base/once.test.ts');
+  assert.equal(status, 0, said);
+  assert.doesNotMatch(said, /Once more/);
+});
+
+test('what fails only beside others in one process is run again alone, and named', (t) => {
+  const files = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`${i}.mjs`, LEAVES]));
+  const { status, said } = runTests(t, { ...files, 'touchy.mjs': TOUCHY }, {}, '--shared');
+  assert.equal(status, 0, said);
+  assert.match(said, /Unsteady, .*\n.*touchy\.mjs: touchy/);
+});
+
+test('what fails in a shared process and alone is a failure', (t) => {
+  const { status, said } = runTests(t, { 'good.mjs': GOOD, 'bad.mjs': BAD }, {}, '--shared');
+  assert.equal(status, 1, said);
+  assert.match(said, /Failed twice:\n.*bad\.mjs: never right/);
+});
+
+test('a shared process that ends early hides no test of the files after it', (t) => {
+  const ends = `import { test } from 'node:test'; test('ends it', () => process.exit(0));`;
+  const many = Object.fromEntries(Array.from({ length: 8 }, (_, i) => [`z${i}.mjs`, BAD]));
+  const { status, said } = runTests(t, { 'ends.mjs': ends, ...many }, {}, '--shared');
+  assert.equal(status, 1, said);
+  assert.match(said, /never right/);
 });

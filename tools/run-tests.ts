@@ -1,6 +1,8 @@
 /**
  * `npm test`, or `npm test -- FILE...` for some of it: finds or installs the servers that tests need and runs every
- * test file, each in a process of its own. Many of them wait for something, so more of them run at once than there are
+ * test file, each in a process of its own. Those that start no server (fast-tests.ts) come first and share a process per
+ * core, since most of what a small file costs is the start of its process; of these, what failed or was not heard of
+ * runs again in a process of its own. Many of the others wait for something, so more of them run at once than there are
  * cores. Those that do little else for minutes, such as for the lease of a process that was killed, have a place of
  * their own beside all others; those that measure, or judge a whole system under load by how it takes the loss of a
  * part, come last, with less beside them.
@@ -19,9 +21,10 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { compiledForTests } from './compiled-for-tests.ts';
+import { fastTests, shared } from './fast-tests.ts';
 import type { CpuLine, TestLine } from './test-times.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -59,25 +62,40 @@ const WAITS = [
 ];
 /** They measure, or judge a system under load by how it takes the loss of a part. */
 const MEASURES = /^(test\/failures|examples\/storyverse)\//;
+/** `--shared FILE...`: the files as those that share a process are run. */
+const SHARED = '--shared';
 const AT_ONCE = Math.max(4, 2 * availableParallelism());
 const WAITING_AT_ONCE = 3;
 
-type Outcome = readonly [code: number, failed: ReadonlyMap<string, readonly string[]>];
+type Outcome = readonly [code: number, failed: ReadonlyMap<string, readonly string[]>, heard: ReadonlySet<string>];
 
-/**
- * Exit code of one run, and the names of the failed tests by file. With `isBeside` another run goes on meanwhile: what
- * it prints comes at its end.
- */
-async function run(files: readonly string[], concurrency: number, isBeside = false): Promise<Outcome> {
-  const lines = `${LINES}.${isBeside ? 'beside' : 'jsonl'}`;
+/** Tests that failed beside others in one process, and passed without them, by file. */
+const failedOnlyShared = new Map<string, readonly string[]>();
+
+interface How {
+  /** Another run goes on meanwhile: what this one prints comes at its end, from a file of this name. */
+  readonly beside?: string;
+  /** All files in one process. */
+  readonly isShared?: boolean;
+}
+
+/** Exit code of one run, the names of the failed tests by file, and the files of which any test was heard. */
+async function run(
+  files: readonly string[],
+  concurrency: number,
+  { beside, isShared = false }: How = {},
+): Promise<Outcome> {
+  const lines = `${LINES}.${beside ?? 'main'}.jsonl`;
   const cpuLines = `${lines}.cpu`;
-  const output = isBeside ? `${LINES}.txt` : 'stdout';
+  const output = beside === undefined ? 'stdout' : `${LINES}.${beside}.txt`;
   mkdirSync(dirname(LINES), { recursive: true });
-  rmSync(lines, { force: true });
+  // They are there also where the process ends before it writes any of them.
+  writeFileSync(lines, '');
   writeFileSync(cpuLines, '');
+  if (beside !== undefined) writeFileSync(output, '');
   const reporters = ['spec', output, pathToFileURL(join(ROOT, 'tools', 'test-times.ts')).href, lines];
   const options = reporters.map((to, index) => `--test-reporter${index % 2 === 0 ? '' : '-destination'}=${to}`);
-  const limits = ['--test-timeout=300000', `--test-concurrency=${concurrency}`];
+  const limits = ['--test-timeout=300000', isShared ? '--test-isolation=none' : `--test-concurrency=${concurrency}`];
   const args = ['--import', PRELOADED, '--test', ...limits, ...options, ...files];
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
@@ -98,7 +116,9 @@ async function run(files: readonly string[], concurrency: number, isBeside = fal
   const took = new Map<string, number>();
   for (const line of readFileSync(lines, 'utf8').split('\n')) {
     if (line === '') continue;
-    const { file, ms, failed: name } = JSON.parse(line) as TestLine;
+    const { file: named, ms, failed: name } = JSON.parse(line) as TestLine;
+    // A shared process names files as they were given to it, others by their whole path.
+    const file = resolve(ROOT, named);
     took.set(file, (took.get(file) ?? 0) + ms);
     if (name !== undefined) failed.set(file, [...(failed.get(file) ?? []), name]);
   }
@@ -106,11 +126,11 @@ async function run(files: readonly string[], concurrency: number, isBeside = fal
   for (const line of readFileSync(cpuLines, 'utf8').split('\n')) {
     if (line === '') continue;
     const { file, cpuMs } = JSON.parse(line) as CpuLine;
-    used.set(file, cpuMs);
+    used.set(isShared ? join(ROOT, `${files.length} files in one process`) : file, cpuMs);
   }
   rmSync(lines);
   rmSync(cpuLines);
-  if (isBeside) {
+  if (beside !== undefined) {
     process.stdout.write(readFileSync(output));
     rmSync(output);
   }
@@ -119,7 +139,30 @@ async function run(files: readonly string[], concurrency: number, isBeside = fal
     const sum = [...used.values()].reduce((all, ms) => all + ms, 0);
     console.log(`The processor was used for ${seconds(sum)}, by these most:\n${longest(used)}\n`);
   }
-  return [code, failed];
+  return [code, failed, new Set(took.keys())];
+}
+
+/**
+ * Files that share a process per core. Those that failed there, and those that nothing was heard of (their tests stand
+ * in another file, or their process ended early), run in processes of their own, and that outcome counts. What failed
+ * only beside others is printed last.
+ */
+async function runShared(files: readonly string[]): Promise<Outcome> {
+  const outcomes = await Promise.all(
+    shared(files).map((own, share) => run(own, 1, { beside: `shared${share}`, isShared: true })),
+  );
+  const failed = new Map(outcomes.flatMap(([, names]) => [...names]));
+  const heard = new Set(outcomes.flatMap(([, , names]) => [...names]));
+  const paths = files.map((file) => resolve(ROOT, file));
+  // One that failed without the name of a file: any of them may be the reason.
+  const isUnclear = outcomes.some(([code]) => code !== 0) && !paths.some((path) => failed.has(path));
+  const again = paths.filter((path) => isUnclear || failed.has(path) || !heard.has(path));
+  if (again.length === 0) return [0, new Map(), heard];
+  const names = new Map(again.map((path) => [path, failed.get(path) ?? ['nothing was heard of it']]));
+  console.log(`\nOnce more, in processes of their own:\n${list(names)}\n`);
+  const outcome = await run(again, AT_ONCE);
+  for (const [path, tests] of failed) if (names.has(path) && !outcome[1].has(path)) failedOnlyShared.set(path, tests);
+  return outcome;
 }
 
 /** The processes of the files that run now, which are children of the runner, and all that these have started. */
@@ -180,26 +223,36 @@ function longest(took: ReadonlyMap<string, number>): string {
 async function runAll(): Promise<Outcome> {
   const files = globSync(EVERYTHING, { cwd: ROOT });
   const waits = (file: string): boolean => WAITS.some((start) => file.startsWith(start));
+  const fast = new Set(fastTests());
   const waiting = files.filter(waits);
   const measuring = files.filter((file) => MEASURES.test(file) && !waits(file));
-  const others = files.filter((file) => !MEASURES.test(file) && !waits(file));
-  const outcomes = await Promise.all([run(waiting, WAITING_AT_ONCE, true), run(others, AT_ONCE)]);
-  outcomes.push(await run(measuring, 2));
+  const others = files.filter((file) => !MEASURES.test(file) && !waits(file) && !fast.has(file));
+  const inTurn = async (): Promise<Outcome[]> => [await runShared([...fast]), await run(others, AT_ONCE)];
+  const [beside, turns] = await Promise.all([run(waiting, WAITING_AT_ONCE, { beside: 'waiting' }), inTurn()]);
+  const outcomes = [beside, ...turns, await run(measuring, 2)];
   const code = outcomes.find(([each]) => each !== 0)?.[0] ?? 0;
-  return [code, new Map(outcomes.flatMap(([, failed]) => [...failed]))];
+  return [code, new Map(outcomes.flatMap(([, failed]) => [...failed])), new Set()];
+}
+
+function runAsked(): Promise<Outcome> {
+  if (asked[0] === SHARED) return runShared(asked.slice(1));
+  return asked.length > 0 ? run(asked, 2) : runAll();
 }
 
 await import('../test/support/compile-cache.ts');
 await import('./set-up-tests.ts');
 process.env['TEST_COMPILED'] = await compiledForTests();
 const asked = process.argv.slice(2);
-const [code, failed] = asked.length > 0 ? await run(asked, 2) : await runAll();
-if (code === 0) process.exit(0);
-if (failed.size === 0 || failed.size > MOST_AGAIN) process.exit(code);
-console.log(`\nOnce more, with nothing beside them:\n${list(failed)}\n`);
-const [codeAgain, failedAgain] = await run([...failed.keys()], 1);
-if (codeAgain !== 0) {
-  console.log(`\nFailed twice:\n${list(failedAgain)}`);
-  process.exit(codeAgain);
+const [code, failed] = await runAsked();
+const unsteady = new Map(failedOnlyShared);
+if (code !== 0) {
+  if (failed.size === 0 || failed.size > MOST_AGAIN) process.exit(code);
+  console.log(`\nOnce more, with nothing beside them:\n${list(failed)}\n`);
+  const [codeAgain, failedAgain] = await run([...failed.keys()], 1);
+  if (codeAgain !== 0) {
+    console.log(`\nFailed twice:\n${list(failedAgain)}`);
+    process.exit(codeAgain);
+  }
+  for (const [file, tests] of failed) unsteady.set(file, tests);
 }
-console.log(`\nUnsteady, passed only when run again alone; mend these:\n${list(failed)}`);
+if (unsteady.size > 0) console.log(`\nUnsteady, passed only when run again alone; mend these:\n${list(unsteady)}`);
