@@ -7,9 +7,9 @@ export interface Fact {
   readonly key: string;
   /** JSON data. Written by another process, maybe of another version: check it. */
   readonly value: unknown;
-  /** Time since it was told, by the clock of the store: clocks of nodes may differ. */
+  /** Time since it was sent, by the clock of the store: clocks of nodes may differ. */
   readonly ageMs: number;
-  /** Name of the node that told it. */
+  /** Name of the node that sent it. */
   readonly node: string;
 }
 
@@ -67,19 +67,19 @@ export class Facts {
   }
 
   /**
-   * All that the others told up to this moment (monotonic) is known here. Null: the store is away, or was not reached
+   * All that the others sent up to this moment (monotonic) is known here. Null: the store is away, or was not reached
    * yet.
    */
   get knownMs(): number | null {
     return this.#carrier?.readMs ?? null;
   }
 
-  /** Learns all that the others have told by now. False without a cluster, and when its store cannot be read soon. */
+  /** Learns all that the others have sent by now. False without a cluster, and when its store cannot be read soon. */
   async catchUp(): Promise<boolean> {
     return (await this.#carrier?.catchUp()) ?? false;
   }
 
-  /** True while what was told here last waits for the store: it will replace what others told. */
+  /** True while what was sent here last waits for the store: it will replace what others sent. */
   isWaiting(topic: string, key: string): boolean {
     return this.#carrier?.isWaiting(topic, key) ?? false;
   }

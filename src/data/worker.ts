@@ -83,7 +83,7 @@ class DataWorker {
   #runtime: WorkerRuntime | null = null;
   #live: LiveConfig | null = null;
   #tail: Tail | null = null;
-  /** A spare has no listeners until it is told to. */
+  /** A spare has no listeners until it is asked to. */
   #mayListen: boolean;
   /** Its listeners stand. Before that nobody may count on it, whatever it has taken meanwhile. */
   #isListening = false;
@@ -205,7 +205,7 @@ class DataWorker {
   async #apply({ snapshot, secrets }: Received): Promise<void> {
     try {
       const isFirst = this.#runtime === null;
-      // A spare that is told to listen has it already.
+      // A spare that is asked to listen has it already.
       if (this.#applied !== snapshot) await this.#swap(snapshot, secrets);
       this.#applied = snapshot;
       this.#setLogLevel(snapshot);

@@ -84,15 +84,6 @@ export const ARRIVAL_FAULTS = {
     'never',
     'the request head did not arrive in time',
   ),
-  tooManyConnections: kind(
-    'too_many_connections',
-    503,
-    'SERVICE_UNAVAILABLE',
-    'accept',
-    'internal',
-    'always',
-    'the connection limit of the gateway is reached',
-  ),
   // route
   unsafePath: kind(
     'unsafe_path',

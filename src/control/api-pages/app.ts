@@ -37,7 +37,7 @@ export class ApiPages {
   readonly #parts: AppParts;
   #made: Made | undefined;
   #making: Promise<Made> | undefined;
-  #told = '';
+  #logged = '';
 
   constructor(parts: AppParts) {
     this.#parts = parts;
@@ -115,9 +115,9 @@ export class ApiPages {
     const made = { snapshot: parts.snapshot, merged, atMs: Date.now(), texts: new Map() };
     this.#made = made;
     const problems = merged.problems.slice(0, SHOWN_PROBLEMS).join('; ');
-    if (problems !== this.#told && problems !== '')
+    if (problems !== this.#logged && problems !== '')
       this.#parts.log.warn('the API document is not whole', { problems, all: merged.problems.length });
-    this.#told = problems;
+    this.#logged = problems;
     return made;
   }
 }

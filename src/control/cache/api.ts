@@ -123,11 +123,11 @@ async function purge(
       : [prefix !== undefined ? ['prefix', canonicalPrefix(prefix)] : tag !== undefined ? ['tag', tag] : ['all', '']];
   // Redis first: nobody here can then get from there what has just been purged.
   const purges = shared();
-  const told = purges === null ? [] : await Promise.all(wanted.map(([kind, text]) => purges.purge(kind, text)));
+  const sent = purges === null ? [] : await Promise.all(wanted.map(([kind, text]) => purges.purge(kind, text)));
   if (!wanted.every(([kind, text]) => purgeHere(cache, kind, text)))
     return no({ status: 503, code: 'SERVICE_UNAVAILABLE', message: 'the cache is busy, try again' });
   if (purges === null) return json(200, { purged: read.data });
-  if (told.every(Boolean)) return json(200, { purged: read.data, gateways: 'all' });
+  if (sent.every(Boolean)) return json(200, { purged: read.data, gateways: 'all' });
   return json(200, { purged: read.data, gateways: 'this', waits_for: purges.by });
 }
 

@@ -1,7 +1,7 @@
 /**
  * Purges, and URLs that unsafe requests made invalid, that the nodes of a cluster tell each other through its store
  * (control/facts.ts), where there is no second tier in Redis. Each node forgets what it hears of; one that was away for
- * longer than purges are kept forgets all. What is purged while the store is away is told when it is back.
+ * longer than purges are kept forgets all. What is purged while the store is away is sent when it is back.
  */
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../../base/log.ts';
@@ -16,7 +16,7 @@ const KINDS: readonly PurgeKind[] = ['all', 'tag', 'prefix', 'key'];
 /** A store that is busy is asked again so soon, and so often. */
 const AGAIN_MS = 20;
 const MOST_TRIES = 100;
-/** URLs that become invalid within this time are told together. */
+/** URLs that become invalid within this time are sent together. */
 const GATHER_MS = 300;
 const BYTES_A_FACT = 48 * 1024;
 /** More that wait, of either: the others forget everything instead. */
@@ -38,7 +38,7 @@ export class FactPurges implements PurgeShare {
   readonly #log: Logger;
   /** Purges from before the store was reached. */
   #owed: (readonly [PurgeKind, string])[] = [];
-  /** First keys that unsafe requests made invalid, and are not told yet. */
+  /** First keys that unsafe requests made invalid, and are not sent yet. */
   readonly #gone = new Set<string>();
   #timer: NodeJS.Timeout | null = null;
 

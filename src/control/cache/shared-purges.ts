@@ -23,7 +23,7 @@ import { REDIS_TIMINGS } from '../telemetry/timings.ts';
 import type { PurgeShare } from './fact-purges.ts';
 import { purgeHere } from './purge-here.ts';
 
-/** The id is the time of Redis, or one more than the latest. Doubles of Lua print short unless told. */
+/** The id is the time of Redis, or one more than the latest. Lua prints doubles short by default. */
 const LOG_SCRIPT = `
 local now = redis.call('TIME')
 local id = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, now[1] * 1000000 + now[2])

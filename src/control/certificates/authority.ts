@@ -76,8 +76,8 @@ export function orderCertificate(
   prover: Prover,
   signal?: AbortSignal,
 ): Promise<string> {
-  const told = listenIn(settings, signal);
-  return orders.run(told, ordered, settings, accountKey, name, kind, prover, told);
+  const heard = listenIn(settings, signal);
+  return orders.run(heard, ordered, settings, accountKey, name, kind, prover, heard);
 }
 
 async function ordered(
@@ -86,9 +86,9 @@ async function ordered(
   name: string,
   kind: ChallengeKind,
   prover: Prover,
-  told: Heard,
+  heard: Heard,
 ): Promise<string> {
-  const { inTime } = told;
+  const { inTime } = heard;
   try {
     const client = new acme.Client({
       directoryUrl: settings.directory,
@@ -105,7 +105,7 @@ async function ordered(
     await inTime(ensureAccount(client, settings));
     const order = await inTime(client.createOrder({ identifiers: [{ type: 'dns', value: name }] }));
     const authorizations = await inTime(client.getAuthorizations(order));
-    for (const authorization of authorizations) await prove(client, authorization, name, kind, prover, told);
+    for (const authorization of authorizations) await prove(client, authorization, name, kind, prover, heard);
     const [key, request] = await acme.crypto.createCsr(
       { commonName: name, altNames: [name] },
       settings.key === 'rsa'
@@ -117,12 +117,12 @@ async function ordered(
     return checked(name, String(key), chain);
   } catch (error) {
     if (error instanceof OrderError) throw error;
-    if (told.signal.aborted) throw told.signal.reason;
-    if (error instanceof TypeError && told.fault === null)
+    if (heard.signal.aborted) throw heard.signal.reason;
+    if (error instanceof TypeError && heard.fault === null)
       throw new OrderError(`the authority sent something unexpected (${error.message})`);
-    throw new OrderError(plainMessage(told.fault ?? error), told.retryAfterMs);
+    throw new OrderError(plainMessage(heard.fault ?? error), heard.retryAfterMs);
   } finally {
-    told.stop();
+    heard.stop();
   }
 }
 

@@ -112,7 +112,7 @@ export class Agent {
   async #beatOnce(): Promise<boolean> {
     const { members, clock } = this.#parts;
     this.#node ??= await members.joinGateway(this.#parts.node);
-    // Before the store reads: what is told while the response is on its way is not seen.
+    // Before the store reads: what is sent while the response is on its way is not seen.
     const seenMs = clock.monotonicMs();
     const { node, rollout, newestFact } = await this.#heartbeat(this.#node.id);
     this.#node = node;

@@ -4,7 +4,7 @@
  * the transaction that writes, one writer at a time: they are in the order of commits.
  *
  * A node looks about once a second, less often where many share the store, and gets the newest number with each
- * heartbeat anyway. Facts told while the store is away are written when it is back. Owner: the process.
+ * heartbeat anyway. Facts sent while the store is away are written when it is back. Owner: the process.
  */
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from 'kysely';
@@ -249,7 +249,7 @@ export class FactBoard implements FactCarrier {
     return Number(row?.epoch ?? 0);
   }
 
-  /** `seen`: the newest number, where it was seen a moment ago; what was told after that moment may be missing. */
+  /** `seen`: the newest number, where it was seen a moment ago; what was sent after that moment may be missing. */
   async #read(seen?: { readonly seq: number; readonly seenMs: number }): Promise<void> {
     const { clock, facts } = this.#parts;
     const startedMs = clock.monotonicMs();
@@ -261,7 +261,7 @@ export class FactBoard implements FactCarrier {
     while (this.#last < newest) {
       const rows = await this.#select().where('seq', '>', this.#last).orderBy('seq').limit(PAGE).execute();
       this.#deliver(rows.map(({ now, ...each }) => [each, Number(now)] as const));
-      // What has expired, or was told anew meanwhile, leaves numbers without rows.
+      // What has expired, or was sent anew meanwhile, leaves numbers without rows.
       this.#last = rows.length < PAGE ? Math.max(newest, Number(rows.at(-1)?.seq ?? 0)) : Number(rows.at(-1)?.seq);
     }
     this.#hasReadAllOf(seen?.seenMs ?? startedMs);
@@ -296,7 +296,7 @@ export class FactBoard implements FactCarrier {
 }
 
 /**
- * Forgets what holds no more, and of more than so many the oldest. Numbers do not count them: what is told again and
+ * Forgets what holds no more, and of more than so many the oldest. Numbers do not count them: what is sent again and
  * again, such as a registration, uses many up and is one.
  */
 export async function pruneFacts(trx: Transaction<ClusterTables>, now: number, mostKept = MOST_KEPT): Promise<void> {

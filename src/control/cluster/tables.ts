@@ -149,7 +149,7 @@ export interface FactRow {
   /** Grows with each change of any fact; fact-board.ts. */
   seq: number;
   value: string;
-  /** Name and start of the node that told it. */
+  /** Name and start of the node that sent it. */
   node: string;
   told_at: number;
   expires_at: number;

@@ -127,7 +127,7 @@ export function publishMessages(
   };
 }
 
-/** Who went away by itself is told nothing. */
+/** Who went away by itself gets nothing. */
 const REASONS = {
   enum: Object.keys({
     token_expired: true,

@@ -270,7 +270,7 @@ class BridgeThread {
     done?.(response);
   }
 
-  /** Subscribers are told that it ends; publishing goes on. */
+  /** Subscribers hear that it ends; publishing goes on. */
   drain(): void {
     this.#worker?.postMessage({ kind: 'drain' } satisfies ToBridge);
   }

@@ -162,10 +162,10 @@ async function openSql({ compiled, log }: Host): Promise<KeyStore> {
 async function openRedis({ compiled, log }: Host): Promise<KeyStore> {
   const { RedisKeys } = await import('./redis-keys.ts');
   const { stores, limits } = compiled.plan.sections;
-  let told = '';
+  let logged = '';
   return RedisKeys.open(compiled.secrets[stores.redis ?? ''] ?? '', limits.redis.prefix, (problem) => {
     // A Redis that is away says so with every attempt to reach it.
-    if (problem !== told) log.warn('Redis cannot be reached for idempotency keys', { problem });
-    told = problem;
+    if (problem !== logged) log.warn('Redis cannot be reached for idempotency keys', { problem });
+    logged = problem;
   });
 }

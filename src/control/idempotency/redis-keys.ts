@@ -49,7 +49,7 @@ export class RedisKeys implements KeyStore {
   readonly #prefix: string;
   readonly #ready: RedisReady;
 
-  /** `onProblem` is told what goes wrong with the connection, which comes back by itself. */
+  /** `onProblem` gets what goes wrong with the connection, which comes back by itself. */
   static async open(url: string, prefix: string, onProblem: (problem: string) => void): Promise<RedisKeys> {
     const redis = await connectRedis(parseRedisUrl(url), 'gatehouse-idempotency');
     redis.on('error', (error: Error) => onProblem(error.message));

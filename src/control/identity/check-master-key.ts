@@ -26,7 +26,7 @@ export async function checkMasterKey(store: Store<IdentityTables>, master: Maste
   try {
     if (encryption.decrypt(row?.value ?? '', 'master-check') === 'gatehouse') return;
   } catch {
-    // told below: a failed tag is the expected sign of a wrong key
+    // said below: a failed tag is the expected sign of a wrong key
   }
   throw new Error('the identity database was made with another master key (GATEHOUSE_MASTER_KEY or the key file)');
 }

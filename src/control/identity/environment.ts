@@ -25,7 +25,7 @@ export function withEnvironment(
   const tokens = { ...section.tokens };
   const name = set(environment['JWT_SECRET']) ? 'JWT_SECRET' : 'JWT_SECRET_KEY';
   const jwtSecret = strong(environment, name);
-  // Documents of the systems that bring JWT_SECRET verify with the shared secret, so it decides unless told otherwise.
+  // Documents of the systems that bring JWT_SECRET verify with the shared secret, so it decides unless the configuration says otherwise.
   if (jwtSecret !== undefined) {
     tokens.secret ??= jwtSecret;
     tokens.algorithm ??= 'HS256';

@@ -1,6 +1,6 @@
 /**
  * What health and status respond with, and the services in them, as schemas for API documents. The names of the members
- * of the status are held against its type below; real responses of it are by a test
+ * of the status are compared with its type below; real responses of it are by a test
  * (test/integration/own-apis-document.test.ts).
  */
 import * as z from 'zod';

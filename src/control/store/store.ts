@@ -27,7 +27,7 @@ export interface StoreOptions {
   readonly log?: Logger;
 }
 
-/** What is told about a channel. */
+/** What a listener of a channel hears. */
 export interface Heard {
   /** From now on each message is heard; some may have been missed. */
   begins(): void;

@@ -11,7 +11,7 @@ import type { Feature, FeatureHost } from '../feature.ts';
 import { AskedSums } from './asked-metrics.ts';
 import { EXPORT_TIMINGS, IDENTITY_TIMINGS, OUTSIDE_TIMINGS, REDIS_TIMINGS, SQL_TIMINGS } from './timings.ts';
 
-/** A worker that has told nothing for so long is gone, or stuck: what it said last is no news. */
+/** A worker that has sent nothing for so long is gone, or stuck: what it sent last is old. */
 const STALE_MS = 60_000;
 
 export function telemetryFeature(host: Pick<FeatureHost, 'bus'>): Feature {

@@ -19,7 +19,7 @@ export class RedisTickets implements TicketStore {
   readonly #prefix: string;
   readonly #ready: RedisReady;
 
-  /** `onProblem` is told what goes wrong with the connection, which comes back by itself. */
+  /** `onProblem` gets what goes wrong with the connection, which comes back by itself. */
   static async open(url: string, prefix: string, onProblem: (problem: string) => void): Promise<RedisTickets> {
     const redis = await connectRedis(parseRedisUrl(url), 'gatehouse-tickets');
     redis.on('error', (error: Error) => onProblem(error.message));

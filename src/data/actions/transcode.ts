@@ -18,8 +18,8 @@ export function transcodeAction(settings: TranscodeSettings, action: ServiceActi
   const unsubscribe =
     reflection === null
       ? null
-      : control.subscribe(reflection.topic, (told) => {
-          transcoder = new Transcoder(told as TranscodeApi, settings);
+      : control.subscribe(reflection.topic, (published) => {
+          transcoder = new Transcoder(published as TranscodeApi, settings);
         });
   return {
     open(exchange, handler) {

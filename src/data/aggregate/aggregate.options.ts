@@ -94,7 +94,7 @@ export const aggregateSchema = z
 export type AggregateOptions = z.output<typeof aggregateSchema>;
 type Complain = (message: string, detail?: ProblemDetail) => void;
 
-/** What is wrong is told to `problem`; the result counts only if nothing was. */
+/** What is wrong goes to `problem`; the result counts only if nothing was. */
 export function compileAggregate(
   options: AggregateOptions,
   params: readonly string[],

@@ -20,7 +20,7 @@ export class RouteCounts {
   #bytes = 0;
   /** Of what is rare, by name. */
   readonly #others = new Map<string, number>();
-  readonly #told = new Map<string, number>();
+  readonly #sent = new Map<string, number>();
 
   result(result: CacheResult): void {
     this.#results[result]++;
@@ -65,9 +65,9 @@ export class RouteCounts {
   }
 
   #change(route: string, name: string, value: number, changes: Record<string, number>): void {
-    const change = value - (this.#told.get(name) ?? 0);
+    const change = value - (this.#sent.get(name) ?? 0);
     if (change === 0) return;
-    this.#told.set(name, value);
+    this.#sent.set(name, value);
     changes[`${route}\t${name}`] = change;
   }
 

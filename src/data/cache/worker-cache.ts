@@ -1,6 +1,6 @@
 /**
  * What the cache of one worker keeps across reloads: its view of the store, the fills it follows, memory that is used
- * again, and the counts, which are told to main every two seconds as differences. Made by the first route that has a
+ * again, and the counts, which are sent to main every two seconds as differences. Made by the first route that has a
  * cache.
  */
 

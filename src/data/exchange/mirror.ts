@@ -1,7 +1,7 @@
 /**
  * A copy of a request for a shadow service, sent when the real response has begun, so that it can delay nothing. Its
  * response is read and thrown away, faults are counted and forgotten. Only requests whose body is whole and small are
- * copied; the shadow's balancer, pool and limits are its own. It is sent once: no retry, no queue. A shadow that hangs
+ * copied; the shadow's balancer, pool and limits are its own. It has one attempt: no retry, no queue. A shadow that hangs
  * holds as many copies as it has connections, and from then on gets none.
  */
 

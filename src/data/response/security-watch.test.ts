@@ -24,9 +24,9 @@ test('a flood of refused messages costs so many events a second, and the rest is
   assert.deepEqual([batches[1]?.events.length, batches[1]?.leftOut], [1, 0]);
 });
 
-test('what is no security event is not told, nor is an empty batch', () => {
+test('what is no security event is not sent, nor is an empty batch', () => {
   const { batches, made } = watch();
-  made.refused('too_many_connections', 503, '192.0.2.1', 0);
+  made.refused('expectation_failed', 417, '192.0.2.1', 0);
   const exchange = { requestId: 'r', trace: null, address: 'a', method: 'GET', host: 'h', path: '/', routeId: 'x' };
   made.ended({ ...exchange, identity: null, fault: null }, 0);
   made.ended({ ...exchange, identity: null, fault: { kind: { reason: 'route_not_found', status: 404 } } }, 0);

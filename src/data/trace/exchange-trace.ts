@@ -29,7 +29,7 @@ export interface TracedAttempt {
   readonly reusedConnection: boolean;
 }
 
-/** Of an attempt's request and its end: what an exchange or a part of a composition is told. */
+/** Of an attempt's request and its end: what an exchange or a part of a composition hears. */
 export interface AttemptObserver {
   /** The head is being written: fields of this attempt alone. */
   send(out: FieldWriter, attempt: TracedAttempt): void;

@@ -1,5 +1,5 @@
 /**
- * The last recorded trace of each route and bucket of latency since the last time that control was told: what its
+ * The last recorded trace of each route and bucket of latency since the last time that control got them: what its
  * exemplars are made of.
  */
 import { LATENCY_BUCKETS } from '../../base/duration-cells.ts';

@@ -140,15 +140,15 @@ export class Registry {
       heldUntilMs: Math.max(holdMs === 0 ? 0 : nowMs + holdMs, former?.heldUntilMs ?? 0),
     };
     service.entries.set(entry.id, entry);
-    const told = { service: serviceName, instance: entry.id, url: entry.url };
+    const fields = { service: serviceName, instance: entry.id, url: entry.url };
     if (this.#isHeld(entry)) {
       const heldMs = Math.round(entry.heldUntilMs - nowMs);
       this.#env.log.warn('flapping instance held back', {
-        ...told,
+        ...fields,
         heldMs,
         comebacks: this.#damping.count(key, nowMs),
       });
-    } else this.#env.log.info('instance registered', { ...told, again: known });
+    } else this.#env.log.info('instance registered', { ...fields, again: known });
     this.#changed(serviceName, service);
     const replaces = former === undefined ? null : { id: former.id, leaseMs: former.leaseMs };
     return { ok: true, lease: this.#show(entry), isNew: former === undefined, replaces };
@@ -201,7 +201,7 @@ export class Registry {
     const nowMs = this.#env.clock.monotonicMs();
     const key = keyOf(copy.service, copy.url);
     if (comebacksMs.length > 0) this.#learnComebacks(key, comebacksMs, ageMs);
-    const told = { service: copy.service, instance: copy.id, url: copy.url };
+    const fields = { service: copy.service, instance: copy.id, url: copy.url };
     const former = [...service.entries.values()].find(({ url }) => url === copy.url);
     if (ageMs >= copy.leaseMs) {
       // It has ended meanwhile; if this node has it still, it goes by its own end.
@@ -209,12 +209,15 @@ export class Registry {
       return;
     }
     if (former === undefined && this.#count() >= MAX_LEASES) {
-      this.#env.log.warn('an instance that registered at another node is one too many', { ...told, most: MAX_LEASES });
+      this.#env.log.warn('an instance that registered at another node is one too many', {
+        ...fields,
+        most: MAX_LEASES,
+      });
       return;
     }
     const problem = addressProblem(copy.url, service.allow, this.#env.ownAddresses?.());
     if (problem !== undefined) {
-      this.#env.log.warn('an instance that registered at another node is not taken', { ...told, expected: problem });
+      this.#env.log.warn('an instance that registered at another node is not taken', { ...fields, expected: problem });
       return;
     }
     const isSame = former?.id === copy.id;
@@ -226,7 +229,7 @@ export class Registry {
     if (former !== undefined && !isSame) this.#end(service, former.id);
     service.entries.set(entry.id, entry);
     if (isSame && isLike(former, entry) && this.#isHeld(former) === this.#isHeld(entry)) return;
-    if (!isSame) this.#env.log.info('instance registered at another node', told);
+    if (!isSame) this.#env.log.info('instance registered at another node', fields);
     this.#changed(copy.service, service);
   }
 
@@ -402,15 +405,15 @@ export class Registry {
   #sweepService(name: string, service: Service, nowMs: number, knownMs: number): void {
     let changed = false;
     for (const entry of [...service.entries.values()]) {
-      const told = { service: name, instance: entry.id, url: entry.url };
+      const fields = { service: name, instance: entry.id, url: entry.url };
       if (entry.expiresMs <= knownMs) {
         service.entries.delete(entry.id);
         this.#damping.left(keyOf(name, entry.url));
-        this.#env.log.warn('instance removed: heartbeat lost', { ...told, leaseMs: entry.leaseMs });
+        this.#env.log.warn('instance removed: heartbeat lost', { ...fields, leaseMs: entry.leaseMs });
         changed = true;
       } else if (entry.heldUntilMs > 0 && entry.heldUntilMs <= nowMs) {
         entry.heldUntilMs = 0;
-        this.#env.log.info('flapping instance let in again', told);
+        this.#env.log.info('flapping instance let in again', fields);
         changed = true;
       }
     }

@@ -1,7 +1,7 @@
 /**
  * The registry as services call it (app.ts), in step with the other nodes of a cluster: each lease is a fact
- * (control/facts.ts) by service and URL, told when it is taken, renewed or changed; its end is another one by its id,
- * so that no heartbeat told later brings it back. So a service may register at one node, send its heartbeats to any,
+ * (control/facts.ts) by service and URL, sent when it is taken, renewed or changed; its end is another one by its id,
+ * so that no heartbeat sent later brings it back. So a service may register at one node, send its heartbeats to any,
  * and leave at a third. A node drops a lease only when it has read the store after the lease was over and found no
  * renewal; while the store is away no lease ends, and a node that does not know a lease says so instead of denying it.
  * Without a cluster this adds nothing. Owner: the main thread.
@@ -47,7 +47,7 @@ const leaseValue = z.object({
 const endValue = z.object({
   ...named,
   ended: z.literal(true),
-  /** Of the lease that is over; absent where an older version told it. */
+  /** Of the lease that is over; absent where an older version sent it. */
   leaseMs: z.number().positive().optional(),
   successor: leaseValue.nullable(),
 });
@@ -56,9 +56,9 @@ type Ended = z.output<typeof endValue>;
 
 export class SharedRegistry {
   readonly #parts: SharedRegistryParts;
-  /** Leases whose heartbeats were taken here and not told yet: service and id by key. */
+  /** Leases whose heartbeats were taken here and not sent yet: service and id by key. */
   readonly #renewed = new Map<string, readonly [service: string, id: string]>();
-  /** What could not be told, because the store was not reached yet. */
+  /** What could not be sent, because the store was not reached yet. */
   readonly #owed = new Map<string, Ended | readonly [service: string, id: string]>();
   #cancel: Cancel | null = null;
   #services = '';
@@ -67,7 +67,7 @@ export class SharedRegistry {
     this.#parts = parts;
   }
 
-  /** After each `configure` of the registry: what the others told of services that are new here is learnt now. */
+  /** After each `configure` of the registry: what the others sent of services that are new here is learnt now. */
   configured(): void {
     const services = [...this.#parts.registry.listAll().keys()].sort().join(' ');
     if (services === this.#services) return;
@@ -106,14 +106,14 @@ export class SharedRegistry {
     const { lease, replaces } = result;
     const copy = registry.copyOf(service, lease.id) ?? null;
     if (replaces !== null) void this.#tellEnd({ service, url: lease.url, ...replaces }, copy);
-    await this.#told(service, lease);
+    await this.#sendLease(service, lease);
     return result;
   }
 
   async heartbeat(service: string, id: string, changes: Changes): Promise<Found<Lease>> {
     const lease = await this.#find(() => this.#parts.registry.heartbeat(service, id, changes));
     if (lease === 'none' || lease === 'unsure') return lease;
-    if (Object.keys(changes).length > 0) await this.#told(service, lease);
+    if (Object.keys(changes).length > 0) await this.#sendLease(service, lease);
     else this.#renew(service, lease);
     return lease;
   }
@@ -143,7 +143,7 @@ export class SharedRegistry {
 
   // --- telling -------------------------------------------------------------------------------------------------------
 
-  async #told(service: string, { id, url }: Lease): Promise<void> {
+  async #sendLease(service: string, { id, url }: Lease): Promise<void> {
     const key = keyOf(service, url);
     this.#renewed.delete(key);
     await this.#tell(key, [service, id]);
@@ -171,16 +171,16 @@ export class SharedRegistry {
     for (const [key, lease] of renewed) void this.#tell(key, lease);
   }
 
-  async #tell(key: string, told: Ended | readonly [service: string, id: string]): Promise<void> {
+  async #tell(key: string, fact: Ended | readonly [service: string, id: string]): Promise<void> {
     const { facts, registry } = this.#parts;
     if (!facts.isInCluster) return;
     if (!facts.areShared) {
-      if (this.#owed.size < MOST_OWED || this.#owed.has(key)) this.#owed.set(key, told);
+      if (this.#owed.size < MOST_OWED || this.#owed.has(key)) this.#owed.set(key, fact);
       return;
     }
-    const value = 'ended' in told ? told : registry.copyOf(...told);
+    const value = 'ended' in fact ? fact : registry.copyOf(...fact);
     if (value === undefined) return;
-    // As long as any lease that it ends, also one from before a reload that shortened them: one that is told late must
+    // As long as any lease that it ends, also one from before a reload that shortened them: one that is sent late must
     // not outlive it.
     const { leaseMs = 0 } = value;
     const keptMs = 'ended' in value ? Math.max(leaseMs, registry.settings.leaseMs.max) : leaseMs;
@@ -193,7 +193,7 @@ export class SharedRegistry {
 
   #learn({ key, value, ageMs, node }: Fact): void {
     const { facts, registry, log } = this.#parts;
-    // What this node told is not written yet, and will be the later of the two.
+    // What this node sent is not written yet, and will be the later of the two.
     if (facts.isWaiting(LEASE_FACT, key)) return;
     const end = endValue.safeParse(value);
     if (end.success) {
@@ -207,12 +207,12 @@ export class SharedRegistry {
   }
 
   /**
-   * The store is reached for the first time, or again: heartbeats that other nodes took meanwhile are told only now.
+   * The store is reached for the first time, or again: heartbeats that other nodes took meanwhile are sent only now.
    */
   #caughtUp(): void {
     this.#parts.registry.spare();
     const owed = [...this.#owed];
     this.#owed.clear();
-    for (const [key, told] of owed) void this.#tell(key, told);
+    for (const [key, fact] of owed) void this.#tell(key, fact);
   }
 }

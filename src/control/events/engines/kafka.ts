@@ -280,7 +280,7 @@ class KafkaTail implements Tail {
     }
   }
 
-  /** Where to go on, after what was lost meanwhile was told. */
+  /** Where to go on, after the gap was stated. */
   async #begin(): Promise<bigint> {
     const engine = this.#engine;
     const paged = {

@@ -57,7 +57,7 @@ export async function isOther(stream: Pick<PagedStream, 'read'>, place: Place): 
   if (after === null) return false;
   const { events } = await stream.read(positionBefore(after), 1);
   const [there] = events;
-  // One that is gone is what gaps are told of.
+  // One that is gone is what gaps are stated for.
   if (there === undefined || there.position !== after) return false;
   const print = printOf(there);
   if (place.print !== null) return place.print !== print;

@@ -2,7 +2,7 @@
  * Adding events to a stream of Redis. Events that come in one turn of the event loop are added by one call of one
  * script, in their order: a call for each would cost the client and the server more than the event itself. The script
  * knows repeated keys for ten minutes, removes what is too much and remembers the last entry that it removed, so that a
- * gap can be told exactly.
+ * gap can be stated exactly.
  */
 import type { RedisConnection } from '../../../base/redis.ts';
 import { asBuffer } from './embedded.ts';

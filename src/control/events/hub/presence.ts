@@ -1,7 +1,7 @@
 /**
  * Who is on which topic, over all gateways on the SQL store: a row for each user, topic and process, prolonged while
- * the process lives. A topic is told of the first connection of a user and of the end of the last one, as messages of
- * its own; users of a process that died are told to have left when their rows are too old.
+ * the process lives. A topic hears of the first connection of a user and of the end of the last one, as messages of
+ * its own; users of a process that died are said to have left when their rows are too old.
  */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../../base/errors.ts';

@@ -2,7 +2,7 @@
  * The events of one stream for all who read it in this process: one reader of the engine, a ring of the newest events,
  * and a reader per subscriber that is nothing but a position. A reader that is up to date is handed each event as it
  * comes; one that cannot take more stops, and later goes on from its position: out of the ring, or out of the engine
- * when the ring has moved on. So memory does not grow with slow readers, and nobody is told less than is kept.
+ * when the ring has moved on. So memory does not grow with slow readers, and no reader gets less than is kept.
  */
 import { Timings } from '../../../base/timings.ts';
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
@@ -130,7 +130,7 @@ export class Feed {
         return false;
       }
     }
-    // One that was removed is what gaps are told of.
+    // One that was removed is what gaps are stated for.
     return there !== undefined && there.event.position === position && there.print !== print;
   }
 

@@ -1,6 +1,6 @@
 /**
  * A subscription over a WebSocket (RFC 6455), framed by the `ws` package. Events are text messages. A client may send
- * `{"type":"ping"}`, which is answered with a pong that holds its position; anything else is told to be unknown, and a
+ * `{"type":"ping"}`, which is answered with a pong that holds its position; anything else is refused as unknown, and a
  * client that goes on sending it is closed. Heartbeats are ping frames: whoever does not answer is taken for gone.
  */
 import type { IncomingMessage } from 'node:http';

@@ -107,7 +107,7 @@ export async function endAllAccess(
   if (more.keys === true) await revokeKeys(context, trx, { userId });
 }
 
-/** How long workers are told about a revoked API key: longer than any of them remembers a good one. */
+/** How long a revoked API key is in what workers get: longer than any of them remembers a good one. */
 const KEY_MEMORY_MS = 120_000;
 
 export async function revokeKeys(

@@ -1,6 +1,6 @@
 /**
  * The cookies of a browser's session: written after signing in and refreshing, read when the account API is called, and
- * held against the CSRF token and the site that a request comes from. The same rule as the gateway's own for cookies
+ * checked with the CSRF token and the site that a request comes from. The same rule as the gateway's own for cookies
  * (data/auth/jwt/token-source.ts), so that the two cannot disagree.
  */
 import { timingSafeEqual } from 'node:crypto';

@@ -57,7 +57,7 @@ async function smtpMailer(from: string, url: string): Promise<Mailer> {
 }
 
 function fileMailer(from: string, mailbox: string, log: Logger): Mailer {
-  let told = false;
+  let isLogged = false;
   /** In names, so that mails of one millisecond keep their order. */
   let count = 0;
   return {
@@ -67,8 +67,8 @@ function fileMailer(from: string, mailbox: string, log: Logger): Mailer {
       const order = `${count++}`.padStart(9, '0');
       const name = `${at.toISOString().replaceAll(':', '-')}-${order}-${randomBytes(4).toString('hex')}.eml`;
       await writeFile(join(mailbox, name), mailFile(mail, from, at), { mode: 0o600 });
-      if (!told) log.info('no mail server is configured: mails become files', { folder: mailbox });
-      told = true;
+      if (!isLogged) log.info('no mail server is configured: mails become files', { folder: mailbox });
+      isLogged = true;
       log.info('a mail was written', { file: join(mailbox, name) });
       await prune(mailbox);
     },

@@ -216,7 +216,7 @@ export class SocialLogin {
   async #userOf(provider: string, begun: State, url: URL, state: string, caller: Caller): Promise<User> {
     const library = await import('openid-client');
     const configuration = await this.#configuration(provider);
-    // The public address is what the provider was told, whatever Host says here.
+    // The public address is what the provider was given, whatever Host says here.
     const answer = new URL(this.redirectUri(provider));
     answer.search = url.search;
     const tokens = await library
