@@ -1,8 +1,9 @@
 /**
  * A copy of a request for a shadow service, sent when the real response has begun, so that it can delay nothing. Its
  * response is read and thrown away, faults are counted and forgotten. Only requests whose body is whole and small are
- * copied; the shadow's balancer, pool and limits are its own. It has one attempt: no retry, no queue. A shadow that hangs
- * holds as many copies as it has connections, and from then on gets none.
+ * copied; the shadow's balancer, pool and limits are its own. It has one attempt, without retry and queue; where the
+ * kept connection of that turns out to be closed, a request that may be sent again (may-resend.ts) goes over a new one.
+ * A shadow that hangs holds as many copies as it has connections, and from then on gets none.
  */
 
 import type { Fault } from '../../base/errors.ts';

@@ -43,7 +43,7 @@ export interface CallHost {
 export interface CallOptions {
   /** Where a service's fallback may be. */
   readonly services: ReadonlyMap<string, UpstreamService>;
-  /** One attempt or none: no queue, no retry, no hedge, no fallback. Default false. */
+  /** One attempt, on a second connection where a kept one was closed, or none: no queue, retry, hedge or fallback. */
   readonly once?: boolean;
   /** False: the service's fallback does not respond in its place. Default true. */
   readonly fallsBack?: boolean;
