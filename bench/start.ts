@@ -7,7 +7,7 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -23,6 +23,10 @@ const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const values = readArguments(import.meta.filename, { runs: { type: 'string', default: '10' } });
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 const EXECUTABLE = join(ROOT, `release/gatehouse-${version}-${process.platform}-${process.arch}`);
+if (!existsSync(EXECUTABLE)) {
+  console.error(`start.ts: ${EXECUTABLE} is not there; npm run bench:start builds it first`);
+  process.exit(2);
+}
 
 const ROUTE = `routes:
   - { match: { path: /* }, respond: { body: hello }, auth: public`;
